@@ -1,0 +1,73 @@
+//! The user's words: the only room with clap, prompts and the environment. One file a command; a command reads as its own summary.
+
+mod bundle;
+mod inventory;
+mod keygen;
+mod project;
+mod shared;
+
+use crate::words::{Error, Result};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::process::ExitCode;
+
+pub use project::Project;
+pub use shared::{Format, Shared};
+
+const AFTER: &str = "\
+Exit codes:
+  0    everything is as it should be
+  1    our own error or a usage error: nothing was changed on any host
+  2    at least one host failed
+  3    audit found something; `status --overdue` has something due
+  4    no host failed, but at least one was unreachable
+  130  interrupted; every host is whole";
+
+/// Puts secrets on servers you own: one age-encrypted file in your git repository, an inventory, playbooks, one command.
+#[derive(Parser)]
+#[command(name = "distribute", version, after_help = AFTER, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Create, change and read the bundle of secrets (secrets.age)
+    Bundle(bundle::Args),
+    /// Show hosts and groups; say what a host gets and who gets a secret
+    Inventory(inventory::Args),
+    /// Make an age identity, a key that opens bundles
+    Keygen(keygen::Args),
+}
+
+/// Runs the program for these arguments. Prints results to stdout and errors to stderr.
+pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    let matches = match Cli::command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        // clap's own code for a usage error is 2, which here means that a host failed.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    let cli = Cli::from_arg_matches(&matches).expect("clap checked the arguments");
+    let quiet_pipe = |error: &Error| error.message() == shared::BROKEN_PIPE;
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) if quiet_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            shared::print_error(&error);
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Bundle(args) => bundle::run(args, &cli.shared),
+        Command::Inventory(args) => inventory::run(args, &cli.shared),
+        Command::Keygen(args) => keygen::run(args, &cli.shared),
+    }
+}

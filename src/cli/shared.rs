@@ -1,0 +1,111 @@
+//! The options that every command takes, and how results and errors reach the terminal.
+
+use super::Project;
+use crate::words::{Error, Pattern, Result};
+use clap::{ArgAction, ValueEnum};
+use std::io::Write;
+use std::path::PathBuf;
+
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Shared options")]
+pub struct Shared {
+    /// The project directory; otherwise found by walking up from here
+    #[arg(short = 'C', value_name = "DIR", global = true, env = "DISTRIBUTE_DIR")]
+    pub directory: Option<PathBuf>,
+    /// Inventory file or directory [default: inventory/]
+    #[arg(short, long, value_name = "PATH", global = true, env = "DISTRIBUTE_INVENTORY")]
+    pub inventory: Option<PathBuf>,
+    /// The bundle [default: secrets.age]
+    #[arg(short, long, value_name = "PATH", global = true, env = "DISTRIBUTE_BUNDLE")]
+    pub bundle: Option<PathBuf>,
+    /// Playbook file or directory [default: playbooks/]
+    #[arg(short, long, value_name = "PATH", global = true, env = "DISTRIBUTE_PLAYBOOK")]
+    pub playbook: Option<PathBuf>,
+    /// Only these hosts: a pattern as in Ansible, such as web[0:3]:!staging
+    #[arg(short = 'l', long, visible_alias = "limit", value_name = "PATTERN", global = true)]
+    pub hosts: Option<String>,
+    /// Hosts at one time
+    #[arg(short, long, value_name = "N", global = true, default_value_t = 32, env = "DISTRIBUTE_FORKS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub forks: u16,
+    /// File whose first line is the password of the bundle (mode 600 or 400)
+    #[arg(long, value_name = "PATH", global = true, env = "DISTRIBUTE_PASSWORD_FILE")]
+    pub password_file: Option<PathBuf>,
+    /// An age identity file that opens the bundle; may be given several times
+    #[arg(long, value_name = "PATH", global = true, env = "DISTRIBUTE_IDENTITY", value_delimiter = ':')]
+    pub identity: Vec<PathBuf>,
+    /// Say what would be done, and change nothing
+    #[arg(long, visible_alias = "dry-run", global = true)]
+    pub check: bool,
+    /// Show keys and short fingerprints of what changes; never values
+    #[arg(long, global = true)]
+    pub diff: bool,
+    /// How results are written to stdout
+    #[arg(short, long, value_name = "FORMAT", global = true, default_value = "human", env = "DISTRIBUTE_OUTPUT")]
+    pub output: Format,
+    /// Only results and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More of what happens; twice for each step
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Do not ask before something is destroyed
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Human,
+    Json,
+}
+
+impl Shared {
+    /// Where inventory, playbooks and bundle are.
+    pub fn project(&self) -> Result<Project> {
+        Project::find(self)
+    }
+
+    /// The hosts that are meant: `--hosts`, or all. `@file` is read here: a pattern a line.
+    pub fn pattern(&self) -> Result<Pattern> {
+        let Some(text) = &self.hosts else { return Ok(Pattern::all()) };
+        let mut terms = Vec::new();
+        for term in text.split(',') {
+            match term.trim().strip_prefix('@') {
+                Some(path) => terms.extend(patterns_in(path)?),
+                None => terms.push(term.to_owned()),
+            }
+        }
+        Pattern::parse(&terms.join(","))
+    }
+
+    pub fn is_json(&self) -> bool {
+        self.output == Format::Json
+    }
+}
+
+fn patterns_in(path: &str) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::new(format!("host pattern file {path}")).because(e))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
+}
+
+pub(super) const BROKEN_PIPE: &str = "stdout was closed";
+
+/// Writes a result to stdout. A reader that went away (`| head`) is not an error of ours.
+pub fn print_result(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Error::new(BROKEN_PIPE),
+        _ => Error::new("writing to stdout").because(error),
+    })
+}
+
+/// Prints `error: …` and each hint on a line of its own.
+pub fn print_error(error: &Error) {
+    let mut text = format!("error: {error}\n");
+    for hint in error.hints() {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,27 @@
+//! The smallest nouns. This room knows nobody; everybody knows it.
+
+mod error;
+mod failure;
+mod mode;
+mod name;
+mod outcome;
+mod pattern;
+mod period;
+mod printable;
+mod remote_path;
+mod run_id;
+mod secret;
+mod suggestion;
+
+pub use error::{Error, Result};
+pub use failure::{Failure, Phase};
+pub use mode::Mode;
+pub use name::{FileName, GroupName, HostName, KeyName, PlayName, Principal, ServiceName};
+pub use outcome::Outcome;
+pub use pattern::{Join, Names, Pattern, Subscript, Term};
+pub use period::Period;
+pub use printable::printable;
+pub use remote_path::RemotePath;
+pub use run_id::RunId;
+pub use secret::Secret;
+pub use suggestion::nearest;

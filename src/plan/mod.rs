@@ -1,1 +1,19 @@
-//! (being built)
+//! From sources to what is to become true on each host: pure and synchronous, so that it can be shown before it is done.
+//!
+//! `DesiredSet` is what a play wants on a host, made from inventory, playbook and bundle alone. `RootFacts` is what the host
+//! says is there. `Transaction` is the difference: the steps that make it right, and what a report says about them.
+//! `--check` stops there; a run sends it. It is one function for both.
+
+mod desired;
+pub mod entitlement;
+mod facts;
+mod finding;
+mod policy;
+mod step;
+mod transaction;
+
+pub use desired::{DesiredFile, DesiredService, DesiredSet};
+pub use facts::{HostFacts, Kind, Manifest, RootFacts, Stat};
+pub use finding::{Finding, Severity};
+pub use step::{Staged, Step};
+pub use transaction::{Change, FileChange, KeyChange, Purpose, Transaction};

@@ -1,0 +1,165 @@
+//! What a host says is there. It is the host's word: bounded and checked when it is read (`remote::reply`), believed only about itself.
+
+use crate::words::{Mode, Principal, ServiceName};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    pub uid: u32,
+    /// Tools of coreutils, and tar, that the host does not have.
+    pub missing: Vec<String>,
+    /// In the order in which the roots were asked for.
+    pub roots: Vec<RootFacts>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RootFacts {
+    /// The root, or `secrets/`, is there but cannot be entered.
+    pub closed: bool,
+    /// Where the root really is, if a parent is a link.
+    pub elsewhere: Option<String>,
+    /// The directory below `secrets/` that `..data` leads to.
+    pub live: Option<String>,
+    /// Since when, and by whom, the lock is held.
+    pub lock: Option<String>,
+    /// The same of a lock whose holder is dead; the next push takes it over.
+    pub stale_lock: Option<String>,
+    /// By path: absolute for the parents and the root itself, relative to the root for what is below.
+    pub entries: BTreeMap<String, Stat>,
+    /// SHA-256 in hexadecimal, by path relative to the root.
+    pub hashes: BTreeMap<String, String>,
+    /// Bundle id and the highest generation of it that this root has seen.
+    pub generation: Option<(String, u64)>,
+    /// The set before the live one.
+    pub previous: Option<String>,
+    /// Services whose actions were recorded before a switch and not done since.
+    pub owed: BTreeSet<ServiceName>,
+    /// Of the live set.
+    pub manifest: Manifest,
+}
+
+impl RootFacts {
+    /// What lies directly in a directory: names and what they are.
+    pub fn inside<'a>(&'a self, directory: &str) -> impl Iterator<Item = (&'a str, &'a Stat)> {
+        let prefix = format!("{directory}/");
+        self.entries.iter().filter_map(move |(path, stat)| {
+            let name = path.strip_prefix(&prefix)?;
+            (!name.contains('/')).then_some((name, stat))
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    pub kind: Kind,
+    pub mode: Mode,
+    pub uid: u32,
+    pub gid: u32,
+    pub user: String,
+    pub group: String,
+    pub links: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Seconds since 1970, by the host's clock.
+    pub modified: i64,
+    /// Of a link.
+    pub target: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    File,
+    Directory,
+    Link,
+    Other,
+}
+
+impl Stat {
+    pub fn is_directory(&self) -> bool {
+        self.kind == Kind::Directory
+    }
+
+    pub fn is_file(&self) -> bool {
+        self.kind == Kind::File
+    }
+
+    pub fn belongs_to(&self, owner: &Principal, group: &Principal) -> bool {
+        is(owner, self.uid, &self.user) && is(group, self.gid, &self.group)
+    }
+
+    /// `root:adm`, for messages.
+    pub fn owner(&self) -> String {
+        format!("{}:{}", self.user, self.group)
+    }
+}
+
+/// Root is the number 0 whatever the host calls it; everybody else goes by name, or by number where one was given.
+fn is(principal: &Principal, id: u32, name: &str) -> bool {
+    match principal.as_str() {
+        "root" => id == 0,
+        text => text == name || text == id.to_string(),
+    }
+}
+
+/// What we wrote into a set, as keyed hashes that only the bundle can make: so we know a hand edit, and a reader of the host learns nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// Path in the set -> HMAC of the SHA-256 of the content.
+    pub files: BTreeMap<String, String>,
+    /// Path and key -> fingerprint of the value.
+    pub keys: BTreeMap<(String, String), String>,
+}
+
+impl Manifest {
+    /// One line each; the form in which it lies on the host.
+    pub fn to_text(&self) -> String {
+        let files = self.files.iter().map(|(path, mac)| format!("file {mac} {path}\n"));
+        let keys = self.keys.iter().map(|((path, key), print)| format!("key {print} {path} {key}\n"));
+        files.chain(keys).collect()
+    }
+
+    /// Takes one line of it; false if the line is something else.
+    pub fn take(&mut self, line: &str) -> bool {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["file", mac, path] => self.files.insert(path.to_owned(), mac.to_owned()).is_none(),
+            ["key", print, path, key] => self.keys.insert((path.to_owned(), key.to_owned()), print.to_owned()).is_none(),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_reads_what_it_writes() {
+        let mut manifest = Manifest::default();
+        manifest.files.insert("aws.env".to_owned(), "ab12".to_owned());
+        manifest.keys.insert(("aws.env".to_owned(), "KEY".to_owned()), "1a2b3c4d".to_owned());
+        let mut read = Manifest::default();
+        assert!(manifest.to_text().lines().all(|line| read.take(line)));
+        assert_eq!(read, manifest);
+        assert!(!read.take("file too many words here"));
+    }
+
+    #[test]
+    fn root_is_a_number_and_others_are_names() {
+        let stat = Stat {
+            kind: Kind::File,
+            mode: Mode::new(0o600),
+            uid: 0,
+            gid: 7,
+            user: "toor".to_owned(),
+            group: "lp".to_owned(),
+            links: 1,
+            size: 0,
+            modified: 0,
+            target: None,
+        };
+        let principal = |text: &str| Principal::new(text).unwrap();
+        assert!(stat.belongs_to(&principal("root"), &principal("lp")));
+        assert!(stat.belongs_to(&principal("0"), &principal("7")));
+        assert!(!stat.belongs_to(&principal("root"), &principal("root")));
+    }
+}

@@ -1,0 +1,558 @@
+# The one program that runs on a host: the same bytes for every host and every command.
+#
+# It knows no names, modes or secrets. It says what is there, and then carries out the steps that it is sent, in
+# the order that it is sent them; every decision was taken on the control machine (src/plan). Everything it reads
+# is data: nothing is evaluated, nothing becomes an option.
+#
+# Spoken on stdin:  distribute 1 NONCE none|sudo|doas      one line
+#                   root MODE PATH                         one line a root; MODE is for a root that must be made
+#                   look                                   -> the first frame
+#                   bye | push SINCE WHO                   -> the second frame, after
+#                   a tar, and 86 bytes: END, its length in 16 digits, its SHA-256
+# Spoken on stdout: lines that begin with the nonce, between `begin` and `end`; what stands between two such lines
+#                   is the output of a tool. Anything around a frame is noise (a banner, an rc file).
+#
+# POSIX sh, silent under shellcheck -s sh; runs under dash, bash, busybox ash and mksh. Full-line comments are
+# taken out before it is sent. A process costs a host about a millisecond, so the first frame takes three.
+
+set -u
+umask 077
+LC_ALL=C
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+unset ENV BASH_ENV CDPATH QUOTING_STYLE TAR_OPTIONS POSIXLY_CORRECT TMOUT
+newline='
+'
+IFS=" 	$newline"
+roots=''
+held=0
+fresh=''
+phase='exec'
+marks=0
+
+say() {
+    printf '%s %s\n' "$nonce" "$*"
+    marks=$((marks + 1))
+}
+
+begin() {
+    marks=0
+    printf '\n%s begin 1\n' "$nonce"
+}
+
+end() {
+    printf '%s end %s\n' "$nonce" "$marks"
+}
+
+# fail WHAT: says it, takes back what was staged, frees the locks and ends. Where nothing was switched, all is as it was.
+fail() {
+    say "fail $phase $*"
+    let_go
+    end
+    exit 1
+}
+
+let_go() {
+    # Still in the root that failed: nobody points to the set that was to come.
+    [ -z "$fresh" ] || rm -rf "secrets/$fresh"
+    fresh=''
+    while [ "$held" -gt 0 ]; do
+        held=$((held - 1))
+        nth_root "$held"
+        cd -P "$path" 2>/dev/null || continue
+        rm -rf ".distribute/stage.$nonce" ".distribute/own.$nonce" .distribute/lock
+    done
+}
+
+# nth_root N: sets path and mode. A path holds no newline; that was checked before it was sent.
+nth_root() {
+    skip=$1
+    rest=$roots
+    while [ "$skip" -gt 0 ]; do
+        rest=${rest#*"$newline"}
+        skip=$((skip - 1))
+    done
+    rest=${rest%%"$newline"*}
+    mode=${rest%% *}
+    path=${rest#* }
+}
+
+# Becoming root. What is sent later must not end in a log: some sudoers files log standard input.
+escalate() {
+    phase=become
+    command -v "$1" >/dev/null || fail "$1 is not installed"
+    if [ "$1" = doas ]; then
+        # shellcheck disable=SC2154 # set by the line that starts this program
+        exec doas -n sh -c "$program" distribute "$nonce"
+    fi
+    rules=$(sudo -n -l 2>&1 </dev/null) || fail "${rules%%"$newline"*}"
+    set -f
+    for word in $rules; do
+        case ${word%,} in
+        NOLOG_INPUT:*) ;;
+        log_input | log_stdin | LOG_INPUT:* | *:LOG_INPUT:*)
+            fail "sudo is set up to log its standard input here (${word%,}), and the secrets would be in that log"
+            ;;
+        esac
+    done
+    set +f
+    exec sudo -n -- sh -c "$program" distribute "$nonce"
+}
+
+# A process is known by boot, pid and start time. /proc/self, not $$: /proc may be that of another pid namespace.
+know_yourself() {
+    boot=none
+    pid=0
+    start=0
+    if [ -r /proc/sys/kernel/random/boot_id ]; then read -r boot </proc/sys/kernel/random/boot_id; fi
+    if [ -r /proc/self/stat ] && read -r line </proc/self/stat; then
+        pid=${line%% *}
+        start_time "$line"
+        start=$started
+    fi
+}
+
+# Field 22 of /proc/PID/stat: what follows the last parenthesis begins with field 3.
+start_time() {
+    # shellcheck disable=SC2086
+    set -- ${1##*) }
+    started=${20:-0}
+}
+
+# is_dead RECORD: is the holder of a lock dead beyond doubt? Age proves nothing.
+is_dead() {
+    # shellcheck disable=SC2086
+    set -- $1
+    [ $# -ge 4 ] && [ "$1" != none ] && [ "$boot" != none ] || return 1
+    [ "$1" = "$boot" ] || return 0
+    [ -r /proc/self/stat ] || return 1
+    read -r line 2>/dev/null <"/proc/$2/stat" || return 0
+    start_time "$line"
+    [ "$started" != "$3" ]
+}
+
+# Sets record to what the lock file says, or to nothing.
+read_lock() {
+    record=''
+    [ -r .distribute/lock ] && read -r record <.distribute/lock
+}
+
+lock() {
+    phase=lock
+    printf '%s %s %s %s\n' "$boot" "$pid" "$start" "$who" >".distribute/own.$nonce" ||
+        fail "cannot write in $path/.distribute"
+    tries=0
+    until ln ".distribute/own.$nonce" .distribute/lock 2>/dev/null; do
+        tries=$((tries + 1))
+        read_lock
+        if [ "$tries" -gt 3 ] || ! is_dead "$record"; then
+            rm -f ".distribute/own.$nonce"
+            fail "held ${record#* * * }"
+        fi
+        # Of two that see the same dead holder one moves its record; the other puts back what it took.
+        mv .distribute/lock ".distribute/stale.$nonce" 2>/dev/null || continue
+        moved=''
+        read -r moved <".distribute/stale.$nonce"
+        if [ "$moved" != "$record" ]; then
+            ln ".distribute/stale.$nonce" .distribute/lock 2>/dev/null
+            rm -f ".distribute/stale.$nonce" ".distribute/own.$nonce"
+            fail "held ${moved#* * * }"
+        fi
+        rm -f ".distribute/stale.$nonce"
+    done
+    held=$((held + 1))
+}
+
+# Sets live to the name of the set that ..data leads to, or to nothing. The working directory is the root.
+find_live() {
+    live=''
+    [ ! -L secrets ] || return 0
+    if cd -P secrets/..data 2>/dev/null; then
+        live=${PWD##*/}
+        [ "$PWD" = "$path/secrets/$live" ] || live=''
+        cd -P "$path" || exit 1
+    fi
+}
+
+# look N: what is there, without a write and without a lock.
+look() {
+    nth_root "$1"
+    say "root $1"
+    set -- /
+    rest=${path#/}
+    at=''
+    while [ -n "$rest" ]; do
+        at=$at/${rest%%/*}
+        set -- "$@" "$at"
+        case $rest in
+        */*) rest=${rest#*/} ;;
+        *) rest='' ;;
+        esac
+    done
+    live=''
+    here=no
+    if ! cd -P "$path" 2>/dev/null; then
+        [ ! -d "$path" ] || say closed
+    elif [ "$PWD" != "$path" ]; then
+        say "elsewhere $PWD"
+    else
+        here=yes
+        find_live
+        [ -z "$live" ] || say "live $live"
+        if [ -d secrets ] && [ ! -L secrets ] && ! [ -x secrets ]; then say closed; fi
+        if read_lock; then
+            if is_dead "$record"; then say "stale ${record#* * * }"; else say "lock ${record#* * * }"; fi
+        fi
+        for name in secrets vault-password backups .distribute; do
+            if [ -e "$name" ] || [ -L "$name" ]; then set -- "$@" "$name"; fi
+            if [ -L "$name" ] || [ ! -d "$name" ]; then continue; fi
+            for entry in "$name"/* "$name"/.[!.]* "$name"/..?*; do
+                if [ -e "$entry" ] || [ -L "$entry" ]; then set -- "$@" "$entry"; fi
+            done
+        done
+        [ -z "$live" ] || for entry in "secrets/$live"/* "secrets/$live"/.[!.]* "secrets/$live"/*/* "secrets/$live"/*/.[!.]*; do
+            if [ -e "$entry" ] || [ -L "$entry" ]; then set -- "$@" "$entry"; fi
+        done
+    fi
+    say stat
+    stat -c "$nonce. %f %u %g %U %G %h %s %Y %N" "$@" 2>/dev/null
+    [ "$here" = yes ] || return 0
+    set --
+    for entry in vault-password backups/key.age ${live:+"secrets/$live"/* "secrets/$live"/.[!.]* "secrets/$live"/*/*}; do
+        # Never a link, which may lead anywhere, nor a pipe, which would hold us.
+        if [ -f "$entry" ] && [ ! -L "$entry" ] && [ -r "$entry" ]; then set -- "$@" "$entry"; fi
+    done
+    if [ $# -gt 0 ]; then
+        say hash
+        sha256sum "$@" 2>/dev/null
+    fi
+    set --
+    for entry in generation previous owed "manifest.$live"; do
+        if [ -f ".distribute/$entry" ] && [ ! -L ".distribute/$entry" ]; then set -- "$@" ".distribute/$entry"; fi
+    done
+    if [ $# -gt 0 ]; then
+        say notes
+        cat "$@" 2>/dev/null
+    fi
+}
+
+look_everywhere() {
+    n=0
+    while [ "$n" -lt "$count" ]; do
+        look "$n"
+        n=$((n + 1))
+    done
+}
+
+# Into a root that is where it is said to be. From there on only relative names are used.
+enter() {
+    nth_root "$1"
+    cd -P "$path" 2>/dev/null || fail "$path cannot be entered"
+    [ "$PWD" = "$path" ] || fail "$path is really $PWD"
+}
+
+# Makes the root if it is missing, so that there is a place for the lock.
+found() {
+    phase=stage
+    nth_root "$1"
+    if [ ! -d "$path" ]; then
+        parent=${path%/*}
+        [ -z "$parent" ] || [ -d "$parent" ] || (umask 022 && mkdir -p "$parent") || fail "cannot make $parent"
+        mkdir -m "$mode" "$path" || fail "cannot make $path"
+    fi
+    enter "$1"
+    [ ! -L .distribute ] || fail "$path/.distribute is a link"
+    [ -d .distribute ] || mkdir .distribute || fail "cannot make $path/.distribute"
+}
+
+# All of stdin into one private file, then the trailer: the end of the input proves nothing by itself.
+receive() {
+    phase=stage
+    say phase stage
+    mkdir "$stage" || fail "cannot make a staging directory in $path/.distribute"
+    payload=$path/$stage/in
+    timeout 600 cat >"$payload" || fail "the payload could not be written"
+    size=$(wc -c <"$payload")
+    # shellcheck disable=SC2046
+    set -- $(tail -c 86 "$payload" | tr -d '\000')
+    length=${2:-0}
+    while [ "${length#0}" != "$length" ]; do length=${length#0}; done
+    case ${1:-}$#${length:-x} in
+    END3*[!0-9]* | END3x) fail "the payload was cut short" ;;
+    END3*) [ "$((length + 86))" -eq "$size" ] || fail "the payload was cut short" ;;
+    *) fail "the payload was cut short" ;;
+    esac
+    sum=$(head -c "$length" "$payload" | sha256sum)
+    [ "${sum%% *}" = "$3" ] || fail "the payload was damaged on the way"
+}
+
+# unpack N: this root's part of the payload, every file of it checked by hash.
+unpack() {
+    [ -d "$stage" ] || mkdir "$stage" || fail "cannot make a staging directory in $path/.distribute"
+    tar -x -o -f "$payload" -C "$stage" "$1" || fail "the payload could not be unpacked"
+    (cd "$stage/$1" && sha256sum -c sums >/dev/null) || fail "a file of the payload is not what was sent"
+    part=$stage/$1
+}
+
+# run_action SERVICE SECONDS ARGUMENT...: its output is kept in a file without a name, in case it fails.
+run_action() {
+    service=$1
+    seconds=$2
+    shift 2
+    exec 4>"$part/out"
+    exec 5<"$part/out"
+    rm -f "$part/out"
+    timeout -k 10 "$seconds" "$@" </dev/null >&4 2>&1 3<&- 4>&- 5<&-
+    status=$?
+    exec 4>&-
+    if [ "$status" -eq 0 ]; then
+        say "done $service"
+    else
+        say "undone $service $status"
+        tail -c 2000 <&5
+        printf '\n'
+        owed="$owed $service"
+    fi
+    exec 5<&-
+}
+
+# check_health SERVICE SECONDS ARGUMENT...: until it succeeds or the time is over; `http URL` asks with curl or wget.
+check_health() {
+    service=$1
+    seconds=$2
+    shift 2
+    if [ "$1" = http ]; then
+        if command -v curl >/dev/null; then
+            set -- curl -fsS -o /dev/null --max-time 10 -- "$2"
+        else
+            set -- wget -q -O /dev/null -T 10 "$2"
+        fi
+    else
+        shift
+    fi
+    over=$(($(date +%s) + seconds))
+    exec 4>"$part/out"
+    exec 5<"$part/out"
+    rm -f "$part/out"
+    while :; do
+        timeout -k 5 "$seconds" "$@" </dev/null >&4 2>&1 3<&- 4>&- 5<&- && break
+        status=$?
+        if [ "$(date +%s)" -ge "$over" ]; then
+            exec 4>&-
+            say "unhealthy $service $status"
+            tail -c 2000 <&5
+            printf '\n'
+            exec 5<&-
+            return 1
+        fi
+        sleep 1
+    done
+    exec 4>&- 5<&-
+    say "healthy $service"
+}
+
+# The actions of the plan, and then the health checks. What an action fails to do stays owed.
+act() {
+    phase=action
+    owed=''
+    set --
+    while IFS= read -r line <&3; do
+        case $line in
+        'arg '*) set -- "$@" "${line#arg }" ;;
+        'act '*)
+            line=${line#act }
+            run_action "${line% *}" "${line#* }" "$@"
+            set --
+            ;;
+        *) set -- ;;
+        esac
+    done 3<"$part/plan"
+    if [ -z "$owed" ]; then
+        rm -f .distribute/owed
+    else
+        # shellcheck disable=SC2086
+        printf 'owed %s\n' $owed >"$part/owed" && mv -fT "$part/owed" .distribute/owed
+    fi
+}
+
+health() {
+    phase=health
+    set --
+    while IFS= read -r line <&3; do
+        case $line in
+        'arg '*) set -- "$@" "${line#arg }" ;;
+        'health '*)
+            line=${line#health }
+            check_health "${line% *}" "${line#* }" "$@" || return 1
+            set --
+            ;;
+        *) set -- ;;
+        esac
+    done 3<"$part/plan"
+}
+
+# The old set again, and its services told.
+roll_back() {
+    phase=rollback
+    say phase rollback
+    if [ -z "$live" ]; then
+        say "stays there was no set before this one"
+        return
+    fi
+    if ln -s "$live" "$part/back" && mv -fT "$part/back" secrets/..data; then
+        sync secrets
+        fresh=$switched
+        act
+        say "back $live"
+    else
+        say "stays the link could not be switched back"
+    fi
+}
+
+# The steps of the plan, in their order. `arg` lines go before the step that they belong to.
+carry_out() {
+    set --
+    while IFS= read -r line <&3; do
+        case $line in
+        'arg '*)
+            set -- "$@" "${line#arg }"
+            continue
+            ;;
+        'phase '*)
+            phase=${line#phase }
+            say "phase $phase"
+            ;;
+        'fence '*) fence "${line#fence }" ;;
+        'expect '*)
+            find_live
+            [ "${live:--}" = "${line#expect }" ] || fail "held - somebody who changed it just now"
+            ;;
+        'dir '*)
+            [ ! -L "$1" ] || fail "$path/$1 is a link"
+            [ -d "$1" ] || mkdir "$1" || fail "cannot make $path/$1"
+            own "${line#dir }" "$1"
+            ;;
+        'own '*)
+            cd "$part" || fail "cannot enter the staging directory"
+            own "${line#own }" "$@"
+            cd -P "$path" || exit 1
+            ;;
+        sync)
+            cd "$part" || fail "cannot enter the staging directory"
+            sync "$@" || fail "the disk did not take what was written"
+            cd -P "$path" || exit 1
+            ;;
+        flush) sync "$@" || fail "the disk did not take what was written" ;;
+        put)
+            mv -fT "$part/$1" "$2" || fail "cannot put $path/$2 in its place"
+            [ "$2" != secrets/..data ] || find_live
+            ;;
+        'set '*)
+            fresh=${line#set }
+            mv -T "$part/set" "secrets/$fresh" || fail "cannot put the new set into $path/secrets"
+            ;;
+        keep) ln "$1" "$2" || cp -p "$1" "$2" || fail "cannot keep $path/$1" ;;
+        move) mv -T "$1" "$2" || fail "cannot keep $path/$1" ;;
+        switch)
+            mv -fT "$part/data" secrets/..data || fail "cannot switch $path/secrets"
+            switched=$fresh
+            fresh=''
+            sync secrets || fail "switched, but the disk did not confirm it"
+            say "switched $switched"
+            ;;
+        link)
+            (cd "$part/links" && mv -f "$@" "$path/secrets/") || fail "cannot put the links into $path/secrets"
+            ;;
+        act) act ;;
+        health) health || { roll_back && return; } ;;
+        remove) rm -rf "$@" || fail "cannot remove what is left over in $path" ;;
+        'act '* | 'health '*) ;;
+        *) fail "the plan holds a step that this program does not know" ;;
+        esac
+        set --
+    done 3<"$part/plan"
+}
+
+own() {
+    owner=${1#* }
+    mode=${1%% *}
+    shift
+    chown "$owner" "$@" || fail "cannot give files to $owner"
+    chmod "$mode" "$@" || fail "cannot set mode $mode"
+}
+
+# An older generation than this host has seen is refused, and so is another bundle.
+fence() {
+    # shellcheck disable=SC2086
+    set -- $1
+    seen=''
+    [ ! -r .distribute/generation ] || read -r seen <.distribute/generation
+    seen=${seen#generation }
+    [ -n "$seen" ] || return 0
+    phase=enrolment
+    [ "${seen% *}" = "$1" ] || [ "$3" = any ] || fail "this host holds the secrets of another bundle"
+    [ "${seen% *}" != "$1" ] || [ "${seen#* }" -le "$2" ] || fail "this host has seen generation ${seen#* }, and this bundle is at $2"
+    phase=stage
+}
+
+main() {
+    know_yourself
+    count=0
+    while IFS= read -r line; do
+        case $line in
+        'root '*)
+            roots=$roots${line#root }$newline
+            count=$((count + 1))
+            ;;
+        look) break ;;
+        *) exit 1 ;;
+        esac
+    done
+    begin
+    say "uid $(id -u)"
+    for tool in stat sha256sum tar mv ln cp mkdir chown chmod sync rm cat tail head tr wc timeout date sleep; do
+        command -v "$tool" >/dev/null || say "missing $tool"
+    done
+    look_everywhere
+    end
+    IFS= read -r line || exit 0
+    case $line in
+    'push '*) who=${line#push } ;;
+    *) exit 0 ;;
+    esac
+    # A shell that prints after its client has gone would die in the middle; children get the defaults back.
+    trap : HUP INT TERM PIPE
+    stage=.distribute/stage.$nonce
+    begin
+    n=0
+    while [ "$n" -lt "$count" ]; do
+        found "$n"
+        lock
+        n=$((n + 1))
+    done
+    enter 0
+    receive
+    n=0
+    while [ "$n" -lt "$count" ]; do
+        enter "$n"
+        phase=stage
+        unpack "$n"
+        carry_out
+        n=$((n + 1))
+    done
+    let_go
+    look_everywhere
+    end
+}
+
+if [ $# -eq 0 ]; then
+    IFS=' ' read -r word version nonce means || exit 1
+    [ "$word" = distribute ] && [ "$version" = 1 ] || exit 1
+    if [ "$means" != none ]; then
+        begin
+        escalate "$means"
+    fi
+else
+    nonce=$1
+fi
+main

@@ -16,4 +16,4 @@ pub use desired::{DesiredFile, DesiredService, DesiredSet};
 pub use facts::{HostFacts, Kind, Manifest, RootFacts, Stat};
 pub use finding::{Finding, Severity};
 pub use step::{Staged, Step};
-pub use transaction::{Change, FileChange, KeyChange, Purpose, Transaction};
+pub use transaction::{lock_failure, Change, FileChange, KeyChange, Purpose, Transaction};

@@ -1,1 +1,8 @@
-//! (being built)
+//! The language spoken with a host; pure. `request` turns a transaction into bytes, `reply` turns bytes into facts and results.
+//! What is said, and in which order, stands at the head of `program.sh`.
+
+mod reply;
+mod request;
+
+pub use reply::{FrameReader, Result as PushResult, look, push};
+pub use request::{command, hello, payload, push_line};

@@ -477,7 +477,7 @@ own() {
     owner=${1#* }
     mode=${1%% *}
     shift
-    chown "$owner" "$@" || fail "cannot give files to $owner"
+    [ "$owner" = - ] || chown "$owner" "$@" || fail "cannot give files to $owner"
     chmod "$mode" "$@" || fail "cannot set mode $mode"
 }
 

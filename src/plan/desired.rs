@@ -1,0 +1,225 @@
+//! `DesiredSet`: what a play wants on a host, made from inventory, playbook and bundle before any connection.
+
+use super::entitlement::{Entitled, Entitlement, entitlements};
+use crate::bundle::{Bundle, EnvFile};
+use crate::inventory::{Host, Inventory};
+use crate::playbook::{Access, Format, Playbook, Probe};
+use crate::words::{Error, FileName, KeyName, Mode, PlayName, Principal, RemotePath, Result, Secret, ServiceName, nearest};
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Clone, Debug)]
+pub struct DesiredSet {
+    pub play: PlayName,
+    pub root: RemotePath,
+    /// Of `secrets/` and the set's directories.
+    pub access: Access,
+    /// Backups kept on the host.
+    pub keep: u32,
+    /// In the playbook's order.
+    pub services: Vec<DesiredService>,
+    pub files: Vec<DesiredFile>,
+    /// The host's own password file.
+    pub vault_password: Secret,
+    /// What opens the backups, itself locked.
+    pub key_age: Secret,
+}
+
+#[derive(Clone, Debug)]
+pub struct DesiredService {
+    pub name: ServiceName,
+    /// The bundle's services that its files are made of.
+    pub sources: Vec<ServiceName>,
+    pub action: Option<Vec<String>>,
+    /// `["http", url]` or `["command", program, ...]`, and within how many seconds.
+    pub health: Option<(Vec<String>, u64)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DesiredFile {
+    /// Relative to the set: `aws.env`, or `tls/cert.pem`.
+    pub path: String,
+    pub service: ServiceName,
+    pub content: Secret,
+    /// In hexadecimal.
+    pub sha256: String,
+    /// Fingerprints of its values, for `--diff` now and later.
+    pub keys: Vec<(KeyName, String)>,
+    pub mode: Mode,
+    pub owner: Principal,
+    pub group: Principal,
+}
+
+impl DesiredFile {
+    /// The name below `secrets/` that links to it or to its directory.
+    pub fn link_name(&self) -> &str {
+        self.path.split('/').next().expect("a path has a first part")
+    }
+}
+
+impl DesiredSet {
+    /// The sets of all plays for this host, in the playbook's order. Errors name service and key, and are ours: nothing was connected yet.
+    pub fn for_host(inventory: &Inventory, playbook: &Playbook, bundle: &Bundle, host: &Host) -> Result<Vec<Self>> {
+        let entitlements = entitlements(inventory, playbook, host)?;
+        let plays = entitlements.iter().filter(|entitlement| !entitlement.services.is_empty());
+        plays.map(|entitlement| Self::new(entitlement, bundle, host)).collect()
+    }
+
+    fn new(entitlement: &Entitlement, bundle: &Bundle, host: &Host) -> Result<Self> {
+        let source = Source { bundle, host };
+        let mut files = Vec::new();
+        for entitled in &entitlement.services {
+            files.extend(source.files(entitled)?);
+        }
+        let identity = bundle.host_identity(&host.name);
+        Ok(Self {
+            play: entitlement.play.name.clone(),
+            root: entitlement.root.clone(),
+            access: entitlement.play.access.clone(),
+            keep: entitlement.play.keep,
+            services: entitlement.services.iter().map(DesiredService::new).collect(),
+            files,
+            // A host without an identity was never set up; the enrolment check says so before this is used.
+            vault_password: identity.unwrap_or_else(|| Secret::new(Vec::new())),
+            key_age: Secret::new(bundle.key_age()?.to_vec()),
+        })
+    }
+
+    /// Names below `secrets/` that are ours.
+    pub fn link_names(&self) -> BTreeSet<String> {
+        self.files.iter().map(|file| file.link_name().to_owned()).collect()
+    }
+
+    /// The set's directories relative to it; the set itself is the empty path.
+    pub fn set_directories(&self) -> BTreeSet<String> {
+        let below = self.files.iter().filter_map(|file| file.path.rsplit_once('/').map(|(directory, _)| directory.to_owned()));
+        below.chain([String::new()]).collect()
+    }
+
+    /// The bundle's services that this set is made of.
+    pub fn sources(&self) -> BTreeSet<ServiceName> {
+        self.services.iter().flat_map(|service| service.sources.iter().cloned()).collect()
+    }
+}
+
+impl DesiredService {
+    fn new(entitled: &Entitled) -> Self {
+        let health = entitled.service.health.as_ref().map(|health| {
+            let probe = match &health.probe {
+                Probe::Http(url) => vec!["http".to_owned(), url.clone()],
+                Probe::Command(argv) => [vec!["command".to_owned()], argv.clone()].concat(),
+            };
+            (probe, health.within.as_secs())
+        });
+        let action = entitled.service.on_change.as_ref().map(|action| action.argv());
+        Self { name: entitled.service.name.clone(), sources: entitled.sources.clone(), action, health }
+    }
+}
+
+/// Where contents come from for one host.
+struct Source<'a> {
+    bundle: &'a Bundle,
+    host: &'a Host,
+}
+
+impl Source<'_> {
+    fn files(&self, entitled: &Entitled) -> Result<Vec<DesiredFile>> {
+        match entitled.service.format {
+            Format::Raw => self.raw(entitled),
+            Format::Docker if entitled.service.include.is_empty() => Ok(vec![self.docker(entitled)?]),
+            Format::Docker => Ok(vec![self.union(entitled)?]),
+        }
+    }
+
+    fn content(&self, service: &ServiceName) -> Result<crate::bundle::Content> {
+        self.bundle.content(service, &self.host.name, &self.host.groups).ok_or_else(|| {
+            let services = self.bundle.services();
+            let error = Error::new(format!("service `{service}` is in a playbook, but not in the bundle"));
+            match nearest(service.as_str(), services.iter().map(ServiceName::as_str)) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint(format!("put it there: distribute bundle set {service}.KEY")),
+            }
+        })
+    }
+
+    fn raw(&self, entitled: &Entitled) -> Result<Vec<DesiredFile>> {
+        let service = &entitled.service.name;
+        let content = self.content(service)?;
+        let env = content.env.iter().map(|env| (format!("{service}/{service}.env"), env.to_secret()));
+        let files = content.files.iter().map(|(name, content): (&FileName, &Secret)| (format!("{service}/{name}"), content.clone()));
+        Ok(env.chain(files).map(|(path, content)| self.file(entitled, path, content, Vec::new())).collect())
+    }
+
+    fn docker(&self, entitled: &Entitled) -> Result<DesiredFile> {
+        let service = &entitled.service.name;
+        let content = self.content(service)?;
+        let Some(env) = content.env else {
+            return Err(Error::new(format!("service `{service}` has files and no env file, so the docker format cannot hold it"))
+                .hint("say format = \"raw\" in the playbook"));
+        };
+        let values = docker_values(service, &env)?;
+        Ok(self.file(entitled, format!("{service}.env"), env.to_secret(), values))
+    }
+
+    /// One env file of all values of its sources; a key that two of them give must have one value.
+    fn union(&self, entitled: &Entitled) -> Result<DesiredFile> {
+        let service = &entitled.service.name;
+        let mut seen: BTreeMap<KeyName, (ServiceName, Secret)> = BTreeMap::new();
+        let (mut values, mut bytes) = (Vec::new(), zeroize::Zeroizing::new(Vec::with_capacity(64 * 1024)));
+        for source in &entitled.sources {
+            let Some(env) = self.content(source)?.env else { continue };
+            for (key, value) in docker_values(source, &env)? {
+                match seen.get(&key) {
+                    Some((_, other)) if *other == value => continue,
+                    Some((first, _)) => {
+                        return Err(Error::new(format!("service `{service}`: `{first}` and `{source}` give `{key}` different values"))
+                            .hint("rename the key in one of them, or leave one of them out of `include`"));
+                    }
+                    None => {}
+                }
+                for part in [key.as_str().as_bytes(), b"=", value.expose(), b"\n"] {
+                    bytes.extend_from_slice(part);
+                }
+                seen.insert(key.clone(), (source.clone(), value.clone()));
+                values.push((key, value));
+            }
+        }
+        Ok(self.file(entitled, format!("{service}.env"), Secret::new(bytes.to_vec()), values))
+    }
+
+    fn file(&self, entitled: &Entitled, path: String, content: Secret, values: Vec<(KeyName, Secret)>) -> DesiredFile {
+        let access = &entitled.service.access;
+        DesiredFile {
+            path,
+            service: entitled.service.name.clone(),
+            sha256: sha256(content.expose()),
+            content,
+            keys: values.into_iter().map(|(key, value)| (key, self.bundle.fingerprint(value.expose()))).collect(),
+            mode: access.mode,
+            owner: access.owner.clone(),
+            group: access.group.clone(),
+        }
+    }
+}
+
+/// The values of an env file, if `docker --env-file` can read each back: it knows neither quotes nor escapes.
+fn docker_values(service: &ServiceName, env: &EnvFile) -> Result<Vec<(KeyName, Secret)>> {
+    let values = env.values();
+    for (key, value) in &values {
+        let what = match () {
+            () if value.expose().contains(&b'\n') => "a newline",
+            () if value.expose().contains(&b'\r') => "a carriage return",
+            () if value.expose().contains(&0) => "a NUL byte",
+            () => continue,
+        };
+        return Err(Error::new(format!("service `{service}`, key `{key}`: the value holds {what}, which the docker format cannot hold"))
+            .hint(format!("make it a file of a raw service (distribute bundle set {service}/FILE), or encode it, in base64 for example")));
+    }
+    Ok(values)
+}
+
+/// In hexadecimal, as sha256sum writes it.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    HEXLOWER.encode(&Sha256::digest(bytes))
+}

@@ -1,0 +1,347 @@
+//! What a host answers, which is data to us: bounded, checked, and never believed to be complete before its end mark.
+
+use crate::plan::{HostFacts, Kind, RootFacts, Stat};
+use crate::words::{Failure, Mode, Phase, ServiceName, printable};
+use std::collections::BTreeMap;
+
+/// An answer larger than this is a fault or a flood. 5,000 files take about a megabyte.
+const LARGEST: usize = 16 << 20;
+/// How much of a tool's output is shown.
+const SHOWN: usize = 400;
+
+/// Collects stdout until a frame is whole. Noise before `begin` is dropped; a second `begin` starts anew (after sudo).
+#[derive(Debug)]
+pub struct FrameReader {
+    nonce: String,
+    buffer: Vec<u8>,
+    /// How far the buffer was searched for an end mark.
+    searched: usize,
+}
+
+/// The lines between `begin` and `end`: a mark and what a tool printed behind it.
+pub type Frame = Vec<(String, Vec<u8>)>;
+
+impl FrameReader {
+    pub fn new(nonce: &str) -> Self {
+        Self { nonce: nonce.to_owned(), buffer: Vec::new(), searched: 0 }
+    }
+
+    /// Takes more output; gives the frame once its end mark is there.
+    ///
+    /// # Errors
+    /// When the answer is too large, or its end mark does not count what came.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Frame>, Failure> {
+        if self.buffer.len() + bytes.len() > LARGEST {
+            let message = format!("the host answered with more than {} MiB", LARGEST >> 20);
+            return Err(Failure::new(Phase::Exec, message).hint("log in and look what its shell prints"));
+        }
+        self.buffer.extend_from_slice(bytes);
+        let end = format!("\n{} end ", self.nonce);
+        let from = self.searched.saturating_sub(end.len());
+        let Some(at) = find(&self.buffer[from..], end.as_bytes()).map(|at| from + at) else {
+            self.searched = self.buffer.len();
+            return Ok(None);
+        };
+        let Some(line_end) = find(&self.buffer[at + 1..], b"\n").map(|length| at + 1 + length) else {
+            self.searched = at;
+            return Ok(None);
+        };
+        let count = std::str::from_utf8(&self.buffer[at + end.len()..line_end]).ok().and_then(|text| text.parse::<usize>().ok());
+        let frame = self.marks(&self.buffer[..at + 1]);
+        self.buffer.drain(..=line_end);
+        self.searched = 0;
+        match frame {
+            Some(frame) if count == Some(frame.len()) => Ok(Some(frame)),
+            _ => Err(Failure::new(Phase::Exec, "the host's answer has gaps").hint("run this again; if it stays, log in and run `sh` by hand")),
+        }
+    }
+
+    /// The latest `phase` mark so far: for a host that hangs, where it hangs.
+    pub fn phase(&self) -> Option<Phase> {
+        let frame = self.marks(&self.buffer)?;
+        frame.iter().rev().find_map(|(mark, _)| Phase::named(mark.strip_prefix("phase ")?))
+    }
+
+    /// Did the program begin to answer?
+    pub fn has_begun(&self) -> bool {
+        self.marks(&self.buffer).is_some()
+    }
+
+    fn marks(&self, bytes: &[u8]) -> Option<Frame> {
+        let begin = format!("\n{} begin 1\n", self.nonce);
+        let start = rfind(bytes, begin.as_bytes()).or_else(|| bytes.starts_with(&begin.as_bytes()[1..]).then_some(0))?;
+        let prefix = format!("{} ", self.nonce);
+        let mut frame: Frame = Vec::new();
+        let body = &bytes[(start + begin.len()).min(bytes.len())..];
+        for line in body.split_inclusive(|b| *b == b'\n') {
+            match line.strip_prefix(prefix.as_bytes()) {
+                Some(mark) => frame.push((String::from_utf8_lossy(mark).trim_end_matches('\n').to_owned(), Vec::new())),
+                None => frame.last_mut()?.1.extend_from_slice(line),
+            }
+        }
+        Some(frame)
+    }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}
+
+fn rfind(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).rposition(|window| window == what)
+}
+
+/// Reads the first frame.
+///
+/// # Errors
+/// With what the program itself says went wrong, such as a sudo that wants a password.
+pub fn look(nonce: &str, frame: &Frame) -> Result<HostFacts, Failure> {
+    if let Some(failure) = failure(frame) {
+        return Err(failure);
+    }
+    let mut facts = HostFacts { uid: u32::MAX, ..HostFacts::default() };
+    read_facts(nonce, frame, &mut facts);
+    Ok(facts)
+}
+
+fn failure(frame: &Frame) -> Option<Failure> {
+    frame.iter().find_map(|(mark, _)| {
+        let (phase, message) = mark.strip_prefix("fail ")?.split_once(' ')?;
+        let phase = Phase::named(phase).unwrap_or(Phase::Exec);
+        let message = printable(message.as_bytes(), SHOWN);
+        Some(match (phase, message.strip_prefix("held ")) {
+            (Phase::Lock, Some(holder)) => crate::plan::lock_failure(holder),
+            _ => Failure { hint: hint(phase, &message), phase, message },
+        })
+    })
+}
+
+fn hint(phase: Phase, message: &str) -> Option<String> {
+    let text = match phase {
+        Phase::Become if message.contains("log") => {
+            "exempt this: `Defaults!/usr/bin/sh !log_input` in sudoers for this user, or log in as root with a key"
+        }
+        Phase::Become => "allow it without a password: `USER ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d, or log in as root with a key",
+        Phase::Stage => "nothing was changed: the old set is live; mend this and run it again",
+        Phase::Enrolment => "get the newer secrets.age (git pull); another bundle is taken with: distribute setup --accept-new",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn read_facts(nonce: &str, frame: &Frame, facts: &mut HostFacts) {
+    let mut root = RootFacts::default();
+    let mut in_root = false;
+    for (mark, body) in frame {
+        let (word, rest) = mark.split_once(' ').unwrap_or((mark, ""));
+        match word {
+            "uid" => facts.uid = rest.parse().unwrap_or(u32::MAX),
+            "missing" => facts.missing.push(printable(rest.as_bytes(), 40)),
+            "root" => {
+                if in_root {
+                    facts.roots.push(std::mem::take(&mut root));
+                }
+                in_root = true;
+            }
+            "closed" => root.closed = true,
+            "elsewhere" => root.elsewhere = Some(printable(rest.as_bytes(), SHOWN)),
+            "live" => root.live = Some(rest.to_owned()),
+            "lock" => root.lock = Some(printable(rest.as_bytes(), SHOWN)),
+            "stale" => root.stale_lock = Some(printable(rest.as_bytes(), SHOWN)),
+            "hash" => root.hashes = hashes(body),
+            "notes" => read_notes(body, &mut root),
+            _ => {}
+        }
+    }
+    if in_root {
+        facts.roots.push(root);
+    }
+    // Records of stat begin with the nonce and a dot, so that a name with a newline cannot pretend to be one.
+    let mut index = 0;
+    for (mark, body) in frame {
+        if mark.starts_with("root ") {
+            index += 1;
+        }
+        if mark == "stat" && index > 0 {
+            facts.roots[index - 1].entries = stats(nonce, body);
+        }
+    }
+}
+
+fn hashes(body: &[u8]) -> BTreeMap<String, String> {
+    let text = String::from_utf8_lossy(body);
+    let lines = text.lines().filter_map(|line| line.split_once("  "));
+    lines.filter(|(hash, _)| hash.len() == 64).map(|(hash, path)| (path.to_owned(), hash.to_owned())).collect()
+}
+
+fn read_notes(body: &[u8], root: &mut RootFacts) {
+    for line in String::from_utf8_lossy(body).lines() {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["generation", bundle, number] => root.generation = number.parse().ok().map(|number| (bundle.to_owned(), number)),
+            ["previous", set] => root.previous = Some(set.to_owned()),
+            ["owed", service] => root.owed.extend(ServiceName::new(service)),
+            _ => _ = root.manifest.take(line),
+        }
+    }
+}
+
+fn stats(nonce: &str, body: &[u8]) -> BTreeMap<String, Stat> {
+    let text = String::from_utf8_lossy(body);
+    let mark = format!("{nonce}. ");
+    let records = text.split(&mark).skip(1);
+    records.filter_map(|record| stat(record.strip_suffix('\n').unwrap_or(record))).collect()
+}
+
+/// `%f %u %g %U %G %h %s %Y %N`: coreutils quotes the names of `%N`, busybox only those of links.
+fn stat(record: &str) -> Option<(String, Stat)> {
+    let mut fields = record.splitn(9, ' ');
+    let raw = u32::from_str_radix(fields.next()?, 16).ok()?;
+    let (uid, gid) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let name = |field: Option<&str>| Some(printable(field?.as_bytes(), 64));
+    let (user, group) = (name(fields.next())?, name(fields.next())?);
+    let (links, size) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let modified = fields.next()?.parse().ok()?;
+    let kind = match raw & 0o170_000 {
+        0o100_000 => Kind::File,
+        0o040_000 => Kind::Directory,
+        0o120_000 => Kind::Link,
+        _ => Kind::Other,
+    };
+    let name = fields.next()?;
+    let (path, target) = match name.split_once(" -> ").filter(|_| kind == Kind::Link) {
+        Some((path, target)) => (path, Some(printable(unquoted(target).as_bytes(), SHOWN))),
+        None => (name, None),
+    };
+    let stat = Stat { kind, mode: Mode::new(raw), uid, gid, user, group, links, size, modified, target };
+    Some((unquoted(path).to_owned(), stat))
+}
+
+fn unquoted(name: &str) -> &str {
+    name.strip_prefix('\'').and_then(|name| name.strip_suffix('\'')).unwrap_or(name)
+}
+
+/// What a push came to.
+#[derive(Clone, Debug, Default)]
+pub struct Result_ {
+    pub facts: HostFacts,
+    /// Sets that were switched to, in the order of the roots that changed.
+    pub switched: Vec<String>,
+    pub done: Vec<ServiceName>,
+    pub failures: Vec<Failure>,
+}
+
+pub use Result_ as Result;
+
+/// Reads the second frame. `host_state` says in a message what state things are in now.
+pub fn push(nonce: &str, frame: &Frame) -> Result_ {
+    let mut result = Result_ { facts: HostFacts { uid: u32::MAX, ..HostFacts::default() }, ..Result_::default() };
+    read_facts(nonce, frame, &mut result.facts);
+    let mut back = None;
+    for (mark, body) in frame {
+        let (word, rest) = mark.split_once(' ').unwrap_or((mark, ""));
+        match word {
+            "switched" => result.switched.push(printable(rest.as_bytes(), 80)),
+            "done" => result.done.extend(ServiceName::new(rest)),
+            "undone" => result.failures.push(undone(rest, body)),
+            "unhealthy" => result.failures.push(unhealthy(rest, body)),
+            "back" => back = Some("switched back: the old set is live again".to_owned()),
+            "stays" => back = Some(format!("the new set stays live: {}", printable(rest.as_bytes(), SHOWN))),
+            _ => {}
+        }
+    }
+    if let Some(back) = back {
+        for failure in result.failures.iter_mut().filter(|failure| failure.phase == Phase::Health) {
+            failure.message = format!("{}; {back}", failure.message);
+        }
+    }
+    result.failures.extend(failure(frame));
+    result
+}
+
+fn undone(rest: &str, body: &[u8]) -> Failure {
+    let (service, status) = rest.split_once(' ').unwrap_or((rest, "?"));
+    let message = format!("the action of `{}` {}{}", printable(service.as_bytes(), 128), ended(status), output(body));
+    Failure::new(Phase::Action, message).hint("the new set is live and the action stays owed: the next deploy runs it again")
+}
+
+fn unhealthy(rest: &str, body: &[u8]) -> Failure {
+    let (service, status) = rest.split_once(' ').unwrap_or((rest, "?"));
+    let message = format!("the health check of `{}` {}{}", printable(service.as_bytes(), 128), ended(status), output(body));
+    Failure::new(Phase::Health, message).hint("mend the service or the secret, and deploy again")
+}
+
+/// 124 is what timeout(1) gives for a program that it stopped, 127 what a shell gives for one that is not there.
+fn ended(status: &str) -> String {
+    match status {
+        "124" | "137" | "143" => "was stopped at its deadline".to_owned(),
+        "127" => "was not found on the host".to_owned(),
+        status => format!("failed with status {}", printable(status.as_bytes(), 8)),
+    }
+}
+
+fn output(body: &[u8]) -> String {
+    let text = printable(body, SHOWN);
+    if text.trim().is_empty() { String::new() } else { format!(": {}", text.trim()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONCE: &str = "0123abcd";
+
+    fn frame(text: &str) -> Frame {
+        FrameReader::new(NONCE).feed(text.replace('N', NONCE).as_bytes()).unwrap().expect("a whole frame")
+    }
+
+    #[test]
+    fn noise_around_a_frame_is_dropped() {
+        let read = frame("Welcome!\nrc noise\nN begin 1\nN uid 0\nN stat\nN. junk\nN end 2\ntrailing");
+        assert_eq!(read, [("uid 0".to_owned(), vec![]), ("stat".to_owned(), format!("{NONCE}. junk\n").into_bytes())]);
+    }
+
+    #[test]
+    fn a_frame_is_whole_only_at_its_end() {
+        let whole = format!("\n{NONCE} begin 1\n{NONCE} uid 0\n{NONCE} end 1\n");
+        for cut in 0..whole.len() {
+            let mut reader = FrameReader::new(NONCE);
+            assert!(reader.feed(&whole.as_bytes()[..cut]).unwrap().is_none(), "cut at {cut}");
+            assert!(reader.feed(&whole.as_bytes()[cut..]).unwrap().is_some(), "rest after {cut}");
+        }
+    }
+
+    #[test]
+    fn a_miscounted_or_forged_frame_is_refused() {
+        let wrong = format!("\n{NONCE} begin 1\n{NONCE} uid 0\n{NONCE} end 2\n");
+        assert_eq!(FrameReader::new(NONCE).feed(wrong.as_bytes()).unwrap_err().phase, Phase::Exec);
+        let other = "\nffff begin 1\nffff uid 0\nffff end 1\n";
+        assert!(FrameReader::new(NONCE).feed(other.as_bytes()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_flood_is_cut_off() {
+        let mut reader = FrameReader::new(NONCE);
+        let block = vec![b'x'; 1 << 20];
+        let cut = (0..64).find_map(|_| reader.feed(&block).err());
+        assert!(cut.expect("the flood ends").message.contains("more than 16 MiB"));
+    }
+
+    #[test]
+    fn stat_is_read_from_coreutils_and_busybox() {
+        let text = "N begin 1\nN uid 0\nN root 0\nN stat\n\
+            N. 41ed 0 0 root root 19 4096 1700000000 /\n\
+            N. a1ff 0 0 root root 1 4 1700000000 'secrets/..data' -> '..42-20261121T020000Z-7f3a'\n\
+            N. 8180 0 0 root root 1 4 1700000000 'secrets/aws.env'\nN end 3\n";
+        let facts = look(NONCE, &frame(text)).unwrap();
+        let entries = &facts.roots[0].entries;
+        assert_eq!(entries["/"].kind, Kind::Directory);
+        assert_eq!(entries["secrets/..data"].target.as_deref(), Some("..42-20261121T020000Z-7f3a"));
+        assert_eq!((entries["secrets/aws.env"].kind, entries["secrets/aws.env"].mode), (Kind::File, Mode::new(0o600)));
+    }
+
+    #[test]
+    fn a_failure_is_escaped() {
+        let failure = look(NONCE, &frame("N begin 1\nN fail become \x1b[31mno\nN end 1\n")).unwrap_err();
+        assert_eq!((failure.phase, failure.message.as_str()), (Phase::Become, "\\u{1b}[31mno"));
+    }
+}

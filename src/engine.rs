@@ -1,1 +1,395 @@
-//! (being built)
+//! Every host once, at most `forks` at a time, each phase within a deadline. It sends events and never prints; a host's failure is a
+//! value in its report.
+//!
+//! One connection and one exec a host. The program says what is there (first frame); the transaction is planned from that; either
+//! `bye`, or the payload goes and the second frame comes back. `--check` is the same way up to the plan.
+
+use crate::inventory::Endpoint;
+use crate::plan::{DesiredSet, HostFacts, Purpose, Step, Transaction};
+use crate::remote::{self, FrameReader, Pushed};
+use crate::report::{Event, FileReport, HostReport};
+use crate::transport::{self, Channel, Connection, Deadlines, HostKeys, Login, Output};
+use crate::words::{Failure, HostName, Mode, Outcome, Phase, RunId, printable};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// What is to be done for one host, and whether it may be.
+pub struct HostPlan {
+    pub endpoint: Endpoint,
+    pub host_keys: HostKeys,
+    pub sets: Vec<DesiredSet>,
+    /// Why nothing may be sent to it, known before any connection.
+    pub refused: Option<Failure>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Look, plan, say what would be done.
+    Check,
+    /// Look, plan, do it.
+    Apply,
+}
+
+/// What all hosts of a run share.
+pub struct Run {
+    pub id: RunId,
+    pub intent: Intent,
+    pub login: Login,
+    pub deadlines: Deadlines,
+    /// How long a host may work without a sign of life.
+    pub patience: Duration,
+    pub forks: usize,
+    /// `user@host`, for the lock on each host.
+    pub who: String,
+    pub bundle_id: String,
+    pub generation: u64,
+    pub any_bundle: bool,
+    pub mac: Box<dyn Fn(&[u8]) -> String + Send + Sync>,
+    pub seal: Box<dyn Fn(&DesiredSet) -> crate::words::Result<Vec<u8>> + Send + Sync>,
+    /// Sixteen random bytes, in hexadecimal.
+    pub nonce: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// How far an interruption has gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    #[default]
+    No,
+    /// No new hosts; those that are being written are finished.
+    Gently,
+    /// Now. What was sent whole, a host finishes by itself.
+    Now,
+}
+
+/// Runs all hosts; the reports come in the order of the plans.
+pub async fn run(plans: Vec<HostPlan>, run: Arc<Run>, stop: watch::Receiver<Stop>, events: mpsc::UnboundedSender<Event>) -> Vec<HostReport> {
+    let seats = Arc::new(Semaphore::new(run.forks.max(1)));
+    let mut tasks = Vec::new();
+    for plan in plans {
+        let (run, stop, events, seats) = (run.clone(), stop.clone(), events.clone(), seats.clone());
+        let report = HostReport::new(plan.endpoint.host.clone(), address(&plan.endpoint));
+        let fallback = report.clone();
+        let task = tokio::spawn(async move {
+            let seat = tokio::select! {
+                seat = seats.acquire_owned() => seat.ok(),
+                () = stopped(stop.clone(), Stop::Gently) => None,
+            };
+            let report = Visit { plan, run, stop, events: events.clone(), report, cleared: false }.run(seat.is_some()).await;
+            let _ = events.send(Event::Finished(Box::new(report.clone())));
+            report
+        });
+        tasks.push((fallback, task));
+    }
+    let mut reports = Vec::new();
+    for (mut fallback, task) in tasks {
+        reports.push(task.await.unwrap_or_else(|_| {
+            fallback.fail(Failure::new(Phase::Exec, "our own program failed for this host; its state is old or new, never a mix"));
+            fallback
+        }));
+    }
+    reports
+}
+
+fn address(endpoint: &Endpoint) -> String {
+    match endpoint.connection {
+        crate::inventory::Connection::Local => "local".to_owned(),
+        crate::inventory::Connection::Ssh if endpoint.address.contains(':') => format!("[{}]:{}", endpoint.address, endpoint.port),
+        crate::inventory::Connection::Ssh => format!("{}:{}", endpoint.address, endpoint.port),
+    }
+}
+
+async fn stopped(mut stop: watch::Receiver<Stop>, how: Stop) {
+    if stop.wait_for(|now| *now >= how).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// One host's turn.
+struct Visit {
+    plan: HostPlan,
+    run: Arc<Run>,
+    stop: watch::Receiver<Stop>,
+    events: mpsc::UnboundedSender<Event>,
+    report: HostReport,
+    /// The payload has gone out: from here on only a second interruption cuts.
+    cleared: bool,
+}
+
+impl Visit {
+    async fn run(mut self, seated: bool) -> HostReport {
+        let started = Instant::now();
+        if let Some(refused) = self.plan.refused.take() {
+            self.report.fail(refused);
+        } else if self.plan.sets.is_empty() || !seated {
+            self.report.outcome = Outcome::Skipped;
+        } else {
+            let _ = self.events.send(Event::Started(self.host().clone()));
+            if let Err(failure) = self.visit().await {
+                self.report.fail(self.scrubbed(failure));
+            }
+        }
+        self.report.seconds = started.elapsed().as_secs_f64();
+        self.report
+    }
+
+    fn host(&self) -> &HostName {
+        &self.plan.endpoint.host
+    }
+
+    async fn visit(&mut self) -> Result<(), Failure> {
+        let (stop, run) = (self.stop.clone(), self.run.clone());
+        let connect = transport::connect(&self.plan.endpoint, &self.plan.host_keys, &run.login, &run.deadlines);
+        let mut connection = tokio::select! {
+            connection = connect => connection?,
+            () = stopped(stop, Stop::Gently) => return Err(interrupted(Phase::Connect)),
+        };
+        self.report.address = connection.peer();
+        self.report.host_key = connection.host_key().map(str::to_owned);
+        let result = self.converse(&mut connection).await;
+        connection.close().await;
+        result
+    }
+
+    async fn converse(&mut self, connection: &mut Connection) -> Result<(), Failure> {
+        let nonce = (self.run.nonce)();
+        let mut talk = Talk::begin(connection, &nonce, &self.plan).await?;
+        let frame = talk.frame(self.stop.clone(), Stop::Gently, self.run.patience).await?;
+        let facts = remote::look(&nonce, &frame)?;
+        let transactions = self.plan_for(&facts)?;
+        self.describe(&facts, &transactions);
+        if self.run.intent == Intent::Check || transactions.iter().all(Transaction::is_empty) {
+            talk.bye().await;
+            return Ok(());
+        }
+        if *self.stop.borrow() > Stop::No {
+            return Err(interrupted(Phase::Stage));
+        }
+        let pushed = self.push(&mut talk, &nonce, &transactions).await?;
+        self.conclude(&pushed)
+    }
+
+    fn plan_for(&self, facts: &HostFacts) -> Result<Vec<Transaction>, Failure> {
+        if !facts.missing.is_empty() {
+            return Err(Failure::new(Phase::Exec, format!("the host has no {}", facts.missing.join(", ")))
+                .hint("install coreutils (or busybox) and tar"));
+        }
+        if facts.roots.len() != self.plan.sets.len() {
+            return Err(Failure::new(Phase::Exec, "the host's answer has gaps"));
+        }
+        self.refuse_unprivileged(facts.uid)?;
+        let purpose = Purpose {
+            run: &self.run.id,
+            bundle_id: &self.run.bundle_id,
+            generation: self.run.generation,
+            any_bundle: self.run.any_bundle,
+            mac: &*self.run.mac,
+            seal: &*self.run.seal,
+        };
+        let pairs = self.plan.sets.iter().zip(&facts.roots);
+        pairs.map(|(set, root)| Transaction::new(set, root, facts.uid, &purpose)).collect()
+    }
+
+    /// Only root gives files to root. A user may have plays whose owner he is himself; that the host decides.
+    fn refuse_unprivileged(&self, uid: u32) -> Result<(), Failure> {
+        let needs_root = self.plan.sets.iter().find(|set| set.access.owner.as_str() == "root");
+        match needs_root {
+            Some(set) if uid != 0 => Err(Failure::new(
+                Phase::Become,
+                format!("play `{}` gives its files to root, and user `{}` is not root here", set.play, self.plan.endpoint.user),
+            )
+            .hint("set become = \"sudo\" (or \"doas\") for this host in the inventory, or an owner in the playbook")),
+            _ => Ok(()),
+        }
+    }
+
+    fn describe(&mut self, facts: &HostFacts, transactions: &[Transaction]) {
+        for ((set, root), transaction) in self.plan.sets.iter().zip(&facts.roots).zip(transactions) {
+            let files = transaction.files.iter().map(|file| FileReport {
+                path: set.root.join(&format!("secrets/{}", file.path)),
+                service: file.service.clone(),
+                change: file.change,
+                keys: file.keys.clone(),
+            });
+            self.report.files.extend(files);
+            self.report.findings.extend(transaction.findings.iter().cloned());
+            self.report.kept.extend(transaction.kept.iter().cloned());
+            self.report.actions.extend(transaction.actions.iter().cloned());
+            self.see(root);
+        }
+        if transactions.iter().any(|transaction| !transaction.is_empty()) {
+            self.report.outcome = Outcome::Changed;
+        }
+    }
+
+    /// Takes from the facts of a root what a report says of it.
+    fn see(&mut self, root: &crate::plan::RootFacts) {
+        self.report.owed.extend(root.owed.iter().cloned());
+        let live: Option<RunId> = root.live.as_deref().and_then(|name| name.strip_prefix("..")?.parse().ok());
+        let backups = root.inside("backups").filter_map(|(name, _)| name.strip_suffix(".tar.gz.age")?.parse::<RunId>().ok());
+        self.report.last_backup = backups.chain(self.report.last_backup.take()).max();
+        self.report.live = live.into_iter().chain(self.report.live.take()).max();
+        self.report.generation = self.report.live.as_ref().map(RunId::generation);
+    }
+
+    async fn push(&mut self, talk: &mut Talk, nonce: &str, transactions: &[Transaction]) -> Result<Pushed, Failure> {
+        let payload = remote::payload(transactions).map_err(|error| Failure::new(Phase::Stage, error.to_string()))?;
+        let _ = self.events.send(Event::Pushing(self.host().clone()));
+        self.cleared = true;
+        let since = self.run.id.time().format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        talk.channel.send(remote::push_line(&since, &self.run.who).into());
+        talk.channel.send(bytes::Bytes::from_owner(payload));
+        talk.channel.finish();
+        let frame = talk.frame(self.stop.clone(), Stop::Now, patience(self.run.patience, transactions)).await?;
+        Ok(remote::push(nonce, &frame))
+    }
+
+    /// What the host says it has become, checked by the plan itself: made again from the new facts, it must be empty.
+    fn conclude(&mut self, pushed: &Pushed) -> Result<(), Failure> {
+        self.report.owed.clear();
+        for root in &pushed.facts.roots {
+            self.see(root);
+        }
+        if let Some(failure) = pushed.failures.first() {
+            return Err(failure.clone());
+        }
+        let left = self.plan_for(&pushed.facts)?;
+        match left.iter().any(|transaction| !transaction.is_empty()) {
+            true => Err(Failure::new(Phase::Switch, "the host took everything and is still not as it should be")
+                .hint("somebody else may be at work there: run distribute status")),
+            false => Ok(()),
+        }
+    }
+
+    /// No value that was meant for the host comes back to us in a message: programs print what they should not.
+    fn scrubbed(&self, mut failure: Failure) -> Failure {
+        let values = self.plan.sets.iter().flat_map(|set| &set.files).flat_map(|file| &file.values);
+        for value in values.filter(|value| value.len() >= 4) {
+            let shown = printable(value.expose(), usize::MAX);
+            failure.message = failure.message.replace(&shown, "[secret]");
+        }
+        failure
+    }
+}
+
+fn interrupted(phase: Phase) -> Failure {
+    Failure::new(phase, "interrupted before anything was sent: the host is as it was")
+}
+
+/// The longest that a host may be silent: actions and health checks have times of their own.
+fn patience(base: Duration, transactions: &[Transaction]) -> Duration {
+    let seconds = transactions.iter().flat_map(|transaction| &transaction.steps).map(|step| match step {
+        // Twice: a failed health check runs the actions again, with the old set.
+        Step::Action { seconds, .. } => 2 * (seconds + 10),
+        Step::Health { seconds, .. } => seconds + 15,
+        _ => 0,
+    });
+    base + Duration::from_secs(seconds.sum())
+}
+
+/// The conversation with the remote program over one channel.
+struct Talk {
+    channel: Channel,
+    frames: FrameReader,
+    stderr: Vec<u8>,
+    ended: Option<String>,
+    escalates: bool,
+}
+
+impl Talk {
+    async fn begin(connection: &mut Connection, nonce: &str, plan: &HostPlan) -> Result<Self, Failure> {
+        let channel = connection.exec(remote::command()).await?;
+        let roots: Vec<(Mode, _)> = plan.sets.iter().map(|set| (set.root_mode(), set.root.clone())).collect();
+        channel.send(remote::hello(nonce, plan.endpoint.escalation, &roots).into());
+        let escalates = plan.endpoint.escalation != crate::inventory::Escalation::None;
+        Ok(Self { channel, frames: FrameReader::new(nonce), stderr: Vec::new(), ended: None, escalates })
+    }
+
+    /// Reads until a frame is whole. `patience` begins anew with each sign that the program has come further.
+    async fn frame(&mut self, stop: watch::Receiver<Stop>, how: Stop, patience: Duration) -> Result<remote::Frame, Failure> {
+        let stop = stopped(stop, how);
+        tokio::pin!(stop);
+        let mut phase = None;
+        let mut deadline = tokio::time::Instant::now() + patience;
+        loop {
+            let output = tokio::select! {
+                output = self.channel.next() => output,
+                () = tokio::time::sleep_until(deadline) => return Err(self.hung(patience)),
+                () = &mut stop => return Err(self.cut(how)),
+            };
+            match output {
+                Some(Output::Stdout(bytes)) => {
+                    if let Some(frame) = self.frames.feed(&bytes)? {
+                        return Ok(frame);
+                    }
+                    let now = self.frames.phase();
+                    if now != phase {
+                        phase = now;
+                        deadline = tokio::time::Instant::now() + patience;
+                    }
+                }
+                Some(Output::Stderr(bytes)) => self.hear(&bytes),
+                Some(Output::Exit(status)) => self.ended = Some(format!("it ended with status {status}")),
+                Some(Output::Signal(name)) => self.ended = Some(format!("it was ended by signal {}", printable(name.as_bytes(), 20))),
+                Some(Output::Refused) => {
+                    return Err(Failure::new(Phase::Exec, "the server refuses to run a command for this user")
+                        .hint("look for ForceCommand in sshd_config, command= in authorized_keys, or a login shell such as nologin"));
+                }
+                None => return Err(self.silence()),
+            }
+        }
+    }
+
+    /// Keeps the last of what is said to people.
+    fn hear(&mut self, bytes: &[u8]) {
+        self.stderr.extend_from_slice(bytes);
+        let surplus = self.stderr.len().saturating_sub(4096);
+        self.stderr.drain(..surplus);
+    }
+
+    fn said(&self) -> String {
+        let text = String::from_utf8_lossy(&self.stderr);
+        match text.trim().lines().next_back() {
+            Some(line) => format!(": {}", printable(line.as_bytes(), 300)),
+            None => String::new(),
+        }
+    }
+
+    fn hung(&self, patience: Duration) -> Failure {
+        let phase = self.frames.phase().unwrap_or(Phase::Exec);
+        Failure::new(phase, format!("no answer within {} s{}; what was sent whole, the host finishes by itself", patience.as_secs(), self.said()))
+            .hint("look at the host; the next run tells what state it is in, and recovers")
+    }
+
+    fn cut(&self, how: Stop) -> Failure {
+        match how {
+            Stop::Now => Failure::new(
+                self.frames.phase().unwrap_or(Phase::Stage),
+                "interrupted while the host was being written: it has the old set or the new one, whole",
+            )
+            .hint("run this again"),
+            _ => interrupted(Phase::Exec),
+        }
+    }
+
+    /// The channel closed and there was no end mark: never a success, whatever the status says.
+    fn silence(&self) -> Failure {
+        let how = self.ended.as_deref().unwrap_or("the connection was lost");
+        match self.frames.phase() {
+            Some(phase) => Failure::new(phase, format!("{how} before the answer was whole{}; the host has the old set or the new one", self.said()))
+                .hint("run this again: it finds out, and recovers"),
+            None if self.escalates => Failure::new(Phase::Become, format!("becoming root failed: {how}{}", self.said()))
+                .hint("try it by hand on the host: sudo -n true (or doas -n true)"),
+            None => Failure::new(Phase::Exec, format!("the host did not run our program: {how}{}", self.said()))
+                .hint("log in by hand and run: sh -c 'echo it works'"),
+        }
+    }
+
+    /// Nothing to do. The host is given a moment to close by itself.
+    async fn bye(&mut self) {
+        self.channel.send(bytes::Bytes::from_static(b"bye\n"));
+        self.channel.finish();
+        let ended = async { while self.channel.next().await.is_some() {} };
+        let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
+    }
+}

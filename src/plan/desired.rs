@@ -1,5 +1,6 @@
 //! `DesiredSet`: what a play wants on a host, made from inventory, playbook and bundle before any connection.
 
+use super::policy;
 use super::entitlement::{Entitled, Entitlement, entitlements};
 use crate::bundle::{Bundle, EnvFile};
 use crate::inventory::{Host, Inventory};
@@ -46,6 +47,8 @@ pub struct DesiredFile {
     pub sha256: String,
     /// Fingerprints of its values, for `--diff` now and later.
     pub keys: Vec<(KeyName, String)>,
+    /// The values themselves, so that they can be struck out of what a host says.
+    pub values: Vec<Secret>,
     pub mode: Mode,
     pub owner: Principal,
     pub group: Principal,
@@ -84,6 +87,11 @@ impl DesiredSet {
             vault_password: identity.unwrap_or_else(|| Secret::new(Vec::new())),
             key_age: Secret::new(bundle.key_age()?.to_vec()),
         })
+    }
+
+    /// Of a root that must be made: whoever owns the secrets must be able to walk through it.
+    pub fn root_mode(&self) -> Mode {
+        if self.access.owner.as_str() == "root" { policy::DIRECTORY } else { policy::SHARED_ROOT }
     }
 
     /// Names below `secrets/` that are ours.
@@ -195,6 +203,7 @@ impl Source<'_> {
             service: entitled.service.name.clone(),
             sha256: sha256(content.expose()),
             content,
+            values: values.iter().map(|(_, value)| value.clone()).collect(),
             keys: values.into_iter().map(|(key, value)| (key, self.bundle.fingerprint(value.expose()))).collect(),
             mode: access.mode,
             owner: access.owner.clone(),

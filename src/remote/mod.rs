@@ -4,5 +4,5 @@
 mod reply;
 mod request;
 
-pub use reply::{FrameReader, Result as PushResult, look, push};
+pub use reply::{Frame, FrameReader, Pushed, look, push};
 pub use request::{command, hello, payload, push_line};

@@ -289,7 +289,7 @@ receive() {
 # unpack N: this root's part of the payload, every file of it checked by hash.
 unpack() {
     [ -d "$stage" ] || mkdir "$stage" || fail "cannot make a staging directory in $path/.distribute"
-    tar -x -o -f "$payload" -C "$stage" "$1" || fail "the payload could not be unpacked"
+    tar -x -o -m -f "$payload" -C "$stage" "$1" || fail "the payload could not be unpacked"
     (cd "$stage/$1" && sha256sum -c sums >/dev/null) || fail "a file of the payload is not what was sent"
     part=$stage/$1
 }

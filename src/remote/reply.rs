@@ -222,7 +222,7 @@ fn unquoted(name: &str) -> &str {
 
 /// What a push came to.
 #[derive(Clone, Debug, Default)]
-pub struct Result_ {
+pub struct Pushed {
     pub facts: HostFacts,
     /// Sets that were switched to, in the order of the roots that changed.
     pub switched: Vec<String>,
@@ -230,11 +230,10 @@ pub struct Result_ {
     pub failures: Vec<Failure>,
 }
 
-pub use Result_ as Result;
 
 /// Reads the second frame. `host_state` says in a message what state things are in now.
-pub fn push(nonce: &str, frame: &Frame) -> Result_ {
-    let mut result = Result_ { facts: HostFacts { uid: u32::MAX, ..HostFacts::default() }, ..Result_::default() };
+pub fn push(nonce: &str, frame: &Frame) -> Pushed {
+    let mut result = Pushed { facts: HostFacts { uid: u32::MAX, ..HostFacts::default() }, ..Pushed::default() };
     read_facts(nonce, frame, &mut result.facts);
     let mut back = None;
     for (mark, body) in frame {

@@ -1,1 +1,120 @@
-//! (being built)
+//! What happened. The engine sends events and gives a `Report`; human text and JSON are two readers of them.
+
+mod human;
+mod json;
+
+use crate::plan::{Change, Finding, KeyChange};
+use crate::words::{Failure, HostName, Outcome, RunId, ServiceName};
+use std::process::ExitCode;
+
+pub use human::{human, progress};
+pub use json::json;
+
+/// Something just happened to a host.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A connection is being made.
+    Started(HostName),
+    /// Something is about to be written.
+    Pushing(HostName),
+    Finished(Box<HostReport>),
+}
+
+/// Everything that happened in one invocation.
+#[derive(Debug)]
+pub struct Report {
+    pub command: &'static str,
+    pub run: RunId,
+    pub check: bool,
+    /// Keys and fingerprints were asked for.
+    pub diff: bool,
+    pub interrupted: bool,
+    /// In inventory order.
+    pub hosts: Vec<HostReport>,
+}
+
+#[derive(Clone, Debug)]
+pub struct HostReport {
+    pub host: HostName,
+    /// `203.0.113.10:22`, or `local`.
+    pub address: String,
+    pub outcome: Outcome,
+    /// Of the live set: the highest, where a host has several roots.
+    pub generation: Option<u64>,
+    pub seconds: f64,
+    pub files: Vec<FileReport>,
+    pub findings: Vec<Finding>,
+    pub error: Option<Failure>,
+    /// Where files that we did not put there are kept now.
+    pub kept: Vec<String>,
+    /// Services whose actions ran, or would.
+    pub actions: Vec<ServiceName>,
+    /// Services whose actions are still to be run.
+    pub owed: Vec<ServiceName>,
+    /// The run that made the live set, and the newest backup.
+    pub live: Option<RunId>,
+    pub last_backup: Option<RunId>,
+    /// The key that the host proved to have, as OpenSSH writes it.
+    pub host_key: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct FileReport {
+    /// Absolute on the host.
+    pub path: String,
+    pub service: Option<ServiceName>,
+    pub change: Change,
+    pub keys: Vec<KeyChange>,
+}
+
+impl HostReport {
+    /// A host about which nothing is known yet.
+    pub fn new(host: HostName, address: String) -> Self {
+        Self {
+            host,
+            address,
+            outcome: Outcome::Ok,
+            generation: None,
+            seconds: 0.0,
+            files: Vec::new(),
+            findings: Vec::new(),
+            error: None,
+            kept: Vec::new(),
+            actions: Vec::new(),
+            owed: Vec::new(),
+            live: None,
+            last_backup: None,
+            host_key: None,
+        }
+    }
+
+    pub fn fail(&mut self, failure: Failure) {
+        self.outcome = failure.phase.outcome();
+        self.error = Some(failure);
+    }
+
+    /// Files that changed, or would.
+    fn changed(&self) -> usize {
+        self.files.iter().filter(|file| file.change != Change::None).count()
+    }
+}
+
+impl Report {
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.hosts.iter().filter(|host| host.outcome == outcome).count()
+    }
+
+    pub fn findings(&self) -> usize {
+        self.hosts.iter().map(|host| host.findings.len()).sum()
+    }
+
+    /// 0, 2, 4 or 130, as the design says.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match () {
+            () if self.interrupted => 130,
+            () if self.count(Outcome::Failed) > 0 => 2,
+            () if self.count(Outcome::Unreachable) > 0 => 4,
+            () => 0,
+        })
+    }
+}

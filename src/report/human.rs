@@ -1,0 +1,173 @@
+//! A report for a person: what changed where, failures folded by cause, and at the end a recap, a line a host, as Ansible users know it.
+
+use super::{Event, FileReport, HostReport, Report};
+use crate::plan::Change;
+use crate::words::{Failure, HostName, Outcome, Period, RunId};
+use chrono::{DateTime, Utc};
+use std::fmt::Write;
+
+/// Findings of one host that are listed before the rest is only counted.
+const FINDINGS_SHOWN: usize = 20;
+
+/// The line that is worth saying on stderr while hosts are at work, if there is one.
+pub fn progress(event: &Event, verbose: bool) -> Option<String> {
+    match event {
+        Event::Finished(host) if host.outcome.is_failure() || verbose => Some(match &host.error {
+            Some(failure) => format!("{}: {}: {}: {}", host.host, host.outcome, failure.phase, failure.message),
+            None => format!("{}: {}", host.host, host.outcome),
+        }),
+        Event::Started(host) if verbose => Some(format!("{host}: connecting")),
+        Event::Pushing(host) if verbose => Some(format!("{host}: sending")),
+        _ => None,
+    }
+}
+
+/// `now` is for ages, which only `status` shows.
+pub fn human(report: &Report, now: DateTime<Utc>) -> String {
+    let mut text = String::new();
+    for host in &report.hosts {
+        text.push_str(&section(host, report, now));
+    }
+    text.push_str(&failures(report));
+    text.push_str(&recap(report));
+    text
+}
+
+fn section(host: &HostReport, report: &Report, now: DateTime<Utc>) -> String {
+    let mut lines = Vec::new();
+    if report.command == "status" && !host.outcome.is_failure() && host.outcome != Outcome::Skipped {
+        lines.extend(state(host, now));
+    } else {
+        for file in host.files.iter().filter(|file| file.change != Change::None) {
+            lines.extend(file_lines(file, report.diff));
+        }
+    }
+    let would = if report.check { "would run" } else { "ran" };
+    if !host.actions.is_empty() && report.command != "status" && host.outcome != Outcome::Failed {
+        let names: Vec<&str> = host.actions.iter().map(|name| name.as_str()).collect();
+        lines.push(format!("  > {would} the actions of {}", names.join(", ")));
+    }
+    for finding in host.findings.iter().take(FINDINGS_SHOWN) {
+        lines.push(format!("  ! {}: {}: {}", finding.rule, finding.path, finding.found));
+    }
+    if host.findings.len() > FINDINGS_SHOWN {
+        lines.push(format!("  ! and {} more", host.findings.len() - FINDINGS_SHOWN));
+    }
+    let will = if report.check { "would be kept as" } else { "kept as" };
+    lines.extend(host.kept.iter().map(|path| format!("  = {will} {path}")));
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!("{} ({})\n{}\n\n", host.host, host.address, lines.join("\n"))
+}
+
+fn file_lines(file: &FileReport, diff: bool) -> Vec<String> {
+    let mark = match file.change {
+        Change::None => ' ',
+        Change::Added => '+',
+        Change::Removed => '-',
+        Change::Changed | Change::Access => '~',
+    };
+    let why = if file.change == Change::Access { " (owner, mode or link)" } else { "" };
+    let changed = if file.keys.is_empty() { String::new() } else { format!(" ({})", plural(file.keys.len(), "key")) };
+    let mut lines = vec![format!("  {mark} {}{why}{changed}", file.path)];
+    for key in file.keys.iter().filter(|_| diff) {
+        let mark = match key.change {
+            Change::Added => '+',
+            Change::Removed => '-',
+            _ => '~',
+        };
+        lines.push(format!("      {mark} {}  {}", key.key, key.fingerprint));
+    }
+    lines
+}
+
+fn state(host: &HostReport, now: DateTime<Utc>) -> Vec<String> {
+    let age = |run: &RunId| {
+        let seconds = (now - run.time()).num_seconds().max(0);
+        format!("{run}, {} ago", Period::from_secs(seconds.unsigned_abs()))
+    };
+    let mut lines = vec![match &host.live {
+        Some(run) => format!("  generation {} (run {})", run.generation(), age(run)),
+        None => "  no set of ours".to_owned(),
+    }];
+    for file in &host.files {
+        let state = match file.change {
+            Change::None => "current",
+            Change::Added => "missing",
+            Change::Changed => "differs from the bundle",
+            Change::Access => "owner, mode or link is wrong",
+            Change::Removed => "no longer in the playbook",
+        };
+        lines.push(format!("  {:<width$}  {state}", file.path, width = host.files.iter().map(|file| file.path.len()).max().unwrap_or(0)));
+    }
+    if !host.owed.is_empty() {
+        let names: Vec<&str> = host.owed.iter().map(|name| name.as_str()).collect();
+        lines.push(format!("  owed: the actions of {} (the next deploy runs them)", names.join(", ")));
+    }
+    lines.push(match &host.last_backup {
+        Some(run) => format!("  last backup: {}", age(run)),
+        None => "  last backup: none".to_owned(),
+    });
+    lines
+}
+
+/// Hosts that failed in the same way are one paragraph: how, who, and what to do.
+fn failures(report: &Report) -> String {
+    let mut folded: Vec<(String, &Failure, Outcome, Vec<&HostName>)> = Vec::new();
+    for host in &report.hosts {
+        let Some(failure) = &host.error else { continue };
+        let cause = cause(host, failure);
+        match folded.iter_mut().find(|(other, ..)| *other == cause) {
+            Some((.., hosts)) => hosts.push(&host.host),
+            None => folded.push((cause, failure, host.outcome, vec![&host.host])),
+        }
+    }
+    let mut text = String::new();
+    for (_, failure, outcome, hosts) in folded {
+        let names: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
+        let others = if hosts.len() > 1 { format!(" (×{})", hosts.len()) } else { String::new() };
+        writeln!(text, "{outcome}: {}{others}", names.join(", ")).expect("a string takes it");
+        writeln!(text, "  {}: {}", failure.phase, failure.message).expect("a string takes it");
+        if let Some(hint) = &failure.hint {
+            writeln!(text, "  hint: {hint}").expect("a string takes it");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The failure without what is particular to the host.
+fn cause(host: &HostReport, failure: &Failure) -> String {
+    let address = host.address.rsplit_once(':').map_or(host.address.as_str(), |(address, _)| address);
+    let text = format!("{} {}", failure.phase, failure.message).replace(&host.address, "*");
+    text.replace(address, "*").replace(host.host.as_str(), "*")
+}
+
+fn recap(report: &Report) -> String {
+    let check = if report.check { " (check: nothing was changed)" } else { "" };
+    let mut text = format!("RECAP {} {}{check}\n", report.command, report.run);
+    let width = report.hosts.iter().map(|host| host.host.as_str().len()).max().unwrap_or(0);
+    for host in &report.hosts {
+        let changed = host.changed();
+        let (unreachable, failed, skipped) = match host.outcome {
+            Outcome::Unreachable => (1, 0, 0),
+            Outcome::Failed => (0, 1, 0),
+            Outcome::Skipped => (0, 0, 1),
+            Outcome::Ok | Outcome::Changed => (0, 0, 0),
+        };
+        writeln!(
+            text,
+            "{:<width$} : {:<11} ok={} changed={changed} unreachable={unreachable} failed={failed} skipped={skipped}",
+            host.host,
+            host.outcome,
+            host.files.len() - changed,
+        )
+        .expect("a string takes it");
+    }
+    text
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

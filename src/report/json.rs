@@ -1,0 +1,57 @@
+//! A report as one JSON document, `distribute.report/1`. Fields are added, never changed.
+
+use super::{FileReport, HostReport, Report};
+use crate::words::Outcome;
+use serde_json::{Value, json};
+
+pub fn json(report: &Report) -> String {
+    let count = |outcome| report.count(outcome);
+    let document = json!({
+        "schema": "distribute.report/1",
+        "command": report.command,
+        "run": report.run.to_string(),
+        "check": report.check,
+        "interrupted": report.interrupted,
+        "summary": {
+            "hosts": report.hosts.len(),
+            "ok": count(Outcome::Ok),
+            "changed": count(Outcome::Changed),
+            "failed": count(Outcome::Failed),
+            "unreachable": count(Outcome::Unreachable),
+            "skipped": count(Outcome::Skipped),
+            "findings": report.findings(),
+        },
+        "hosts": report.hosts.iter().map(|host| host_value(host, report.diff)).collect::<Vec<_>>(),
+    });
+    format!("{document:#}\n")
+}
+
+fn host_value(host: &HostReport, diff: bool) -> Value {
+    json!({
+        "host": host.host,
+        "address": host.address,
+        "outcome": host.outcome,
+        "generation": host.generation,
+        "seconds": (host.seconds * 1000.0).round() / 1000.0,
+        "files": host.files.iter().map(|file| file_value(file, diff)).collect::<Vec<_>>(),
+        "findings": host.findings,
+        "error": host.error,
+        "kept": host.kept,
+        "actions": host.actions,
+        "owed": host.owed,
+        "live": host.live.as_ref().map(ToString::to_string),
+        "last_backup": host.last_backup.as_ref().map(ToString::to_string),
+    })
+}
+
+fn file_value(file: &FileReport, diff: bool) -> Value {
+    let keys = file.keys.iter().filter(|_| diff);
+    let keys = keys.map(|key| json!({ "key": key.key, "change": key.change.as_str(), "fingerprint": key.fingerprint }));
+    json!({
+        "path": file.path,
+        "service": file.service,
+        "outcome": file.change.outcome(),
+        "change": file.change.as_str(),
+        "keys": keys.collect::<Vec<_>>(),
+    })
+}

@@ -122,13 +122,14 @@ pub fn recipient(text: &str) -> Result<x25519::Recipient> {
             )
             .hint("it was an argument: if others can read this machine's shell history, make a new key"));
     }
-    if text.starts_with("age1pq") {
+    // The second `1` matters: an ordinary key may go on with `pq` by chance, but holds no other 1.
+    if text.starts_with("age1pq1") {
         return later("post-quantum");
     }
     if text.starts_with("ssh-") {
         return later("SSH");
     }
-    if text.starts_with("age1") && text.len() != 62 && text[4..].contains('1') {
+    if text.strip_prefix("age1").is_some_and(|data| data.contains('1')) {
         return later("plugin");
     }
     text.parse().map_err(|_| {

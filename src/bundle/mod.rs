@@ -1,1 +1,26 @@
-//! (being built)
+//! `secrets.age` as values. A sealed file and what unlocks it come in; what each host gets leaves, and after changes a new
+//! sealed file that was opened and compared before it took the old one's place.
+//! Inwards: [`BundleFile`] (the file) · `sealed` (age) · `archive` (the gzipped tar) · `layout` (what may lie in it) ·
+//! `record` (bundle.toml) · [`EnvFile`] · [`Bundle`] (all of it as values).
+
+mod archive;
+mod documents;
+mod env_file;
+mod file;
+mod generator;
+mod keys;
+mod layout;
+mod opened;
+mod private_file;
+mod record;
+mod sealed;
+mod unlock;
+
+pub use env_file::EnvFile;
+pub use file::{BundleFile, system_random};
+pub use generator::{Generator, Random};
+pub use layout::{Document, Item, Place, Scope, SecretName};
+pub use opened::{Bundle, Content, new_identity};
+pub use record::{Enrolment, Metadata};
+pub use sealed::{identities, seal_to_password};
+pub use unlock::{OpenedBy, Unlock};

@@ -1,0 +1,77 @@
+//! `Documents`: env files and plain files by their place, as they are now or as they were in some generation.
+
+use super::env_file::EnvFile;
+use super::layout::{Document, Item, SecretName};
+use crate::words::{Result, Secret};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Documents {
+    pub envs: BTreeMap<Document, EnvFile>,
+    pub files: BTreeMap<Document, Secret>,
+}
+
+impl Documents {
+    /// Takes a file of the archive; an env file is read, and an error names it.
+    pub fn insert(&mut self, document: Document, content: Secret) -> Result<()> {
+        if document.file.is_some() {
+            self.files.insert(document, content);
+        } else {
+            let env = EnvFile::parse(content.expose()).map_err(|error| error.at(&document))?;
+            self.envs.insert(document, env);
+        }
+        Ok(())
+    }
+
+    /// Every file as it goes into the archive.
+    pub fn contents(&self) -> impl Iterator<Item = (&Document, Secret)> {
+        let envs = self.envs.iter().map(|(document, env)| (document, env.to_secret()));
+        envs.chain(self.files.iter().map(|(document, content)| (document, content.clone())))
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Document> {
+        self.envs.keys().chain(self.files.keys())
+    }
+
+    pub fn get(&self, name: &SecretName) -> Option<&Secret> {
+        match &name.item {
+            Item::Key(key) => self.envs.get(&name.document())?.get(key),
+            Item::File(_) => self.files.get(&name.document()),
+        }
+    }
+
+    pub fn set(&mut self, name: &SecretName, value: Secret) -> Option<Secret> {
+        match &name.item {
+            Item::Key(key) => self.envs.entry(name.document()).or_default().set(key, value),
+            Item::File(_) => self.files.insert(name.document(), value),
+        }
+    }
+
+    pub fn remove(&mut self, name: &SecretName) -> Option<Secret> {
+        match &name.item {
+            Item::Key(key) => self.envs.get_mut(&name.document())?.remove(key),
+            Item::File(_) => self.files.remove(&name.document()),
+        }
+    }
+
+    /// Drops env files in which no value is left.
+    pub fn drop_empty(&mut self) {
+        self.envs.retain(|_, env| !env.is_empty());
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.envs.is_empty() && self.files.is_empty()
+    }
+
+    /// The names of all secrets: those of env files in the order they stand there, then the files.
+    pub fn names(&self) -> Vec<SecretName> {
+        let keys =
+            self.envs.iter().flat_map(|(document, env)| env.keys().map(|key| name(document, Item::Key(key.clone()))));
+        let files = self.files.keys().filter_map(|document| Some(name(document, Item::File(document.file.clone()?))));
+        keys.chain(files).collect()
+    }
+}
+
+fn name(document: &Document, item: Item) -> SecretName {
+    SecretName { scope: document.scope.clone(), service: document.service.clone(), item }
+}

@@ -1,0 +1,440 @@
+//! `BundleFile`: where a bundle lies, what was read there, and how it was opened. A save takes the lock, checks that the file is
+//! still the one that was read, writes beside, syncs, opens what it wrote and compares, renames, and syncs the directory.
+//! Until the rename the old file is untouched, whatever fails.
+
+use super::archive;
+use super::opened::{Bundle, checked_recipients};
+use super::sealed::{self, Sealed};
+use super::unlock::{OpenedBy, Unlock};
+use crate::words::{Error, Result, Secret};
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+pub struct BundleFile {
+    path: PathBuf,
+    /// The hash of the sealed bytes that were read or written last.
+    hash: [u8; 32],
+    opened_by: OpenedBy,
+    is_armored: bool,
+    is_proved: bool,
+    unlock: Unlock,
+}
+
+/// Randomness of the operating system.
+pub fn system_random(buffer: &mut [u8]) {
+    getrandom::fill(buffer).expect("the operating system gives random bytes");
+}
+
+impl BundleFile {
+    /// Reads and opens the bundle. Nothing on the disk changes.
+    pub fn open(path: &Path, unlock: &Unlock) -> Result<(Self, Bundle)> {
+        Self::open_here(path, unlock).map_err(|error| error.at(path.display()))
+    }
+
+    fn open_here(path: &Path, unlock: &Unlock) -> Result<(Self, Bundle)> {
+        let bytes = read(path)?;
+        let sealed = Sealed::read(&bytes)?;
+        let (clear, opened_by) = unlock.open(&sealed)?;
+        let bundle = Bundle::from_entries(archive::unpack(&clear)?, &mut system_random)?;
+        let file = Self {
+            path: path.to_owned(),
+            hash: hash(&bytes),
+            opened_by,
+            is_armored: !bytes.starts_with(b"age-"),
+            is_proved: true,
+            unlock: unlock.clone(),
+        };
+        Ok((file, bundle))
+    }
+
+    /// Seals a new bundle where there is none.
+    pub fn create(path: &Path, bundle: &mut Bundle, unlock: &Unlock) -> Result<Self> {
+        Self::create_here(path, bundle, unlock).map_err(|error| error.at(path.display()))
+    }
+
+    fn create_here(path: &Path, bundle: &mut Bundle, unlock: &Unlock) -> Result<Self> {
+        if path.symlink_metadata().is_ok() {
+            return Err(there_is_one());
+        }
+        let opened_by = if bundle.recipients().is_empty() { OpenedBy::Password } else { OpenedBy::Identity };
+        let is_proved = opened_by == OpenedBy::Password || unlock.has_identity();
+        let unlock = unlock.clone();
+        let mut file = Self { path: path.to_owned(), hash: [0; 32], opened_by, is_armored: false, is_proved, unlock };
+        let (next, bytes) = file.sealed(bundle)?;
+        let temporary = Temporary::write(path, &bytes, None)?;
+        if is_proved {
+            file.prove(&temporary, bundle, next)?;
+        }
+        temporary.link()?;
+        file.hash = hash(&bytes);
+        bundle.saved(next);
+        sync_directory(path)?;
+        Ok(file)
+    }
+
+    /// Seals what changed as the next generation. False, and nothing is written, when nothing changed.
+    pub fn save(&mut self, bundle: &mut Bundle) -> Result<bool> {
+        if !bundle.is_changed() {
+            return Ok(false);
+        }
+        self.save_here(bundle).map_err(|error| error.at(self.path.display()))?;
+        Ok(true)
+    }
+
+    fn save_here(&mut self, bundle: &mut Bundle) -> Result<()> {
+        refuse_link(&self.path)?;
+        let old = lock(&self.path)?;
+        self.is_still_the_same()?;
+        sweep(&self.path);
+        let (next, bytes) = self.sealed(bundle)?;
+        let temporary = Temporary::write(&self.path, &bytes, Some(&old))?;
+        self.prove(&temporary, bundle, next)?;
+        // Again: sealing takes seconds, and git does not ask for our lock.
+        self.is_still_the_same()?;
+        temporary.rename()?;
+        self.hash = hash(&bytes);
+        bundle.saved(next);
+        sync_directory(&self.path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn opened_by(&self) -> OpenedBy {
+        self.opened_by
+    }
+
+    /// Was the sealed file opened again with something at hand? Only one just created for others may not have been.
+    pub fn is_proved(&self) -> bool {
+        self.is_proved
+    }
+
+    /// The next generation and its sealed bytes.
+    fn sealed(&self, bundle: &mut Bundle) -> Result<(u64, Vec<u8>)> {
+        bundle.complete(&mut system_random);
+        if bundle.locked_backup_key.is_none()
+            && let Some(key) = &bundle.backup_key
+        {
+            bundle.locked_backup_key = Some(Secret::new(self.seal(bundle, key.expose())?));
+        }
+        let next =
+            bundle.generation().checked_add(1).ok_or_else(|| Error::new("its generation cannot grow any more"))?;
+        let bytes = self.seal(bundle, &archive::pack(&bundle.entries(next)?)?)?;
+        let bytes = if self.is_armored { sealed::armored(&bytes)? } else { bytes };
+        if bytes.len() as u64 > sealed::LARGEST {
+            return Err(Error::new("it would be larger than 64 MiB"));
+        }
+        Ok((next, bytes))
+    }
+
+    fn seal(&self, bundle: &Bundle, clear: &[u8]) -> Result<Vec<u8>> {
+        let recipients = checked_recipients(bundle.recipients().to_vec())?;
+        if !recipients.is_empty() {
+            let recipients: Result<Vec<_>> = recipients.iter().map(|text| sealed::recipient(text)).collect();
+            return sealed::seal_to_recipients(clear, &recipients?);
+        }
+        match (self.opened_by, self.unlock.password()) {
+            (OpenedBy::Password, Some(password)) => sealed::seal_to_password(clear, password),
+            (OpenedBy::Password, None) => Err(Error::new("there is no password to seal it with")
+                .hint("name a password file with --password-file, or seal to keys with --recipient age1...")),
+            (OpenedBy::Identity, _) => {
+                Err(Error::new("it was opened with a key, but its bundle.toml lists no recipients to seal it to again")
+                    .hint("write `recipients = [\"age1...\"]` into bundle.toml and seal it once more by hand"))
+            }
+        }
+    }
+
+    /// Opens what was written and compares: a bundle that we cannot open again never takes the old one's place.
+    fn prove(&self, temporary: &Temporary, bundle: &Bundle, generation: u64) -> Result<()> {
+        let wrong = |error: Error| error.at("what was written does not open again, so the old file stays");
+        let (clear, _) =
+            Sealed::read(&read(&temporary.path)?).and_then(|sealed| self.unlock.open(&sealed)).map_err(wrong)?;
+        if archive::unpack(&clear)? != bundle.entries(generation)? {
+            return Err(Error::new("what was written is not what was meant, so the old file stays"));
+        }
+        Ok(())
+    }
+
+    fn is_still_the_same(&self) -> Result<()> {
+        match read(&self.path) {
+            Ok(bytes) if hash(&bytes) == self.hash => Ok(()),
+            _ => Err(Error::new("it changed on disk since it was opened: a pull in between? nothing was written")
+                .hint("do the same again: it starts from the file as it is now")),
+        }
+    }
+}
+
+/// The sealed file beside the bundle, removed again unless it takes the bundle's place.
+struct Temporary {
+    path: PathBuf,
+    target: PathBuf,
+}
+
+impl Temporary {
+    fn write(target: &Path, bytes: &[u8], old: Option<&File>) -> Result<Self> {
+        let mut random = [0; 8];
+        system_random(&mut random);
+        let path = target.with_file_name(format!("{}{}.tmp", prefix(target), HEXLOWER.encode(&random)));
+        let failed = |what: &str, error| {
+            Error::new(format!("{what} {}", path.display())).because(error).hint("the bundle is as it was")
+        };
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|e| failed("making", e))?;
+        let temporary = Self { path: path.clone(), target: target.to_owned() };
+        let written = file.write_all(bytes).and_then(|()| take_after(&file, old)).and_then(|()| file.sync_all());
+        written.map_err(|e| failed("writing", e))?;
+        Ok(temporary)
+    }
+
+    fn rename(self) -> Result<()> {
+        fs::rename(&self.path, &self.target).map_err(|e| Error::new("putting the new file in place").because(e))
+    }
+
+    /// Takes the name only if nobody has it.
+    fn link(self) -> Result<()> {
+        fs::hard_link(&self.path, &self.target).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => there_is_one(),
+            _ => Error::new("putting the new file in place").because(error),
+        })
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path); // gone already when it was renamed
+    }
+}
+
+/// Gives a file the mode and the owner of the old one.
+fn take_after(file: &File, old: Option<&File>) -> std::io::Result<()> {
+    let Some(old) = old.map(File::metadata).transpose()? else { return Ok(()) };
+    let new = file.metadata()?;
+    if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+        std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()))?;
+    }
+    file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))
+}
+
+/// An advisory lock on the bundle itself, so that nothing is left lying about. Whoever locked a file that was replaced
+/// meanwhile sees that in the comparison that follows.
+fn lock(path: &Path) -> Result<File> {
+    // Opened for writing where we may: NFS locks nothing else.
+    let file = OpenOptions::new().read(true).append(true).open(path).or_else(|_| File::open(path));
+    let file = file.map_err(|e| Error::new("it cannot be opened").because(e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::new("somebody else is saving it right now; nothing was written")
+            .hint("wait for the other distribute to end, then do the same again")),
+        Err(TryLockError::Error(error)) => Err(Error::new("it cannot be locked").because(error)),
+    }
+}
+
+fn refuse_link(path: &Path) -> Result<()> {
+    let found = path.symlink_metadata().map_err(|e| Error::new("it cannot be looked at").because(e))?;
+    if !found.is_symlink() {
+        return Ok(());
+    }
+    let real = fs::canonicalize(path).map_or_else(|_| "nothing".to_owned(), |real| real.display().to_string());
+    Err(Error::new(format!("it is a symbolic link to {real}; nothing was written"))
+        .hint(format!("name the file itself: --bundle {real}")))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let options = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).clone(); // a fifo must not hang us
+    let file = options.open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::new("there is no bundle here")
+            .hint("`distribute bundle create DIR` makes one; -C or --bundle names another place"),
+        _ => Error::new("it cannot be read").because(error),
+    })?;
+    let found = file.metadata().map_err(|e| Error::new("it cannot be looked at").because(e))?;
+    if !found.is_file() {
+        return Err(Error::new("it is not a regular file"));
+    }
+    let mut bytes = Vec::with_capacity(found.len().min(sealed::LARGEST) as usize + 1);
+    file.take(sealed::LARGEST + 1).read_to_end(&mut bytes).map_err(|e| Error::new("reading").because(e))?;
+    if bytes.len() as u64 > sealed::LARGEST {
+        return Err(Error::new("it is larger than 64 MiB"));
+    }
+    Ok(bytes)
+}
+
+/// Removes what a save that was killed left beside the bundle; called under the lock. It is ciphertext.
+fn sweep(path: &Path) {
+    let Ok(directory) = fs::read_dir(parent(path)) else { return };
+    let prefix = prefix(path);
+    for entry in directory.flatten() {
+        let name = entry.file_name();
+        let random = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.strip_suffix(".tmp"));
+        if random.is_some_and(|random| random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit())) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn prefix(path: &Path) -> String {
+    format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn sync_directory(path: &Path) -> Result<()> {
+    let synced = File::open(parent(path)).and_then(|directory| directory.sync_all());
+    synced.map_err(|e| Error::new("it was saved, but its directory could not be synced").because(e))
+}
+
+fn hash(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+fn there_is_one() -> Error {
+    Error::new("there is a bundle already; nothing was written")
+        .hint("`distribute bundle set` and `bundle edit` change it; remove the file first to start anew")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::opened::new_identity;
+    use super::*;
+    use chrono::DateTime;
+
+    /// A directory with a bundle sealed to a key of its own.
+    struct Place {
+        directory: tempfile::TempDir,
+        unlock: Unlock,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let key = new_identity();
+            let recipient = sealed::identities(key.expose()).unwrap()[0].to_public().to_string();
+            let place =
+                Self { directory: tempfile::tempdir().unwrap(), unlock: Unlock::new().identity_given("key", key) };
+            let mut bundle = Bundle::create(vec![recipient], DateTime::UNIX_EPOCH, &mut system_random).unwrap();
+            set(&mut bundle, "0");
+            BundleFile::create(&place.path(), &mut bundle, &place.unlock).unwrap();
+            place
+        }
+
+        fn path(&self) -> PathBuf {
+            self.directory.path().join("secrets.age")
+        }
+
+        fn open(&self) -> (BundleFile, Bundle) {
+            BundleFile::open(&self.path(), &self.unlock).unwrap()
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(self.directory.path()).unwrap().flatten();
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        }
+    }
+
+    fn set(bundle: &mut Bundle, value: &str) {
+        bundle.set(&"a.K".parse().unwrap(), Secret::new(value), DateTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn a_save_makes_the_next_generation_and_keeps_the_mode() {
+        let place = Place::new();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o644)).unwrap();
+        let (mut file, mut bundle) = place.open();
+        assert_eq!((bundle.generation(), file.opened_by()), (1, OpenedBy::Identity));
+        let before = fs::read(place.path()).unwrap();
+        assert!(!file.save(&mut bundle).unwrap());
+        assert_eq!(fs::read(place.path()).unwrap(), before, "nothing changed, nothing written");
+        let locked = bundle.key_age().unwrap().to_vec();
+        for generation in 2..4 {
+            set(&mut bundle, &generation.to_string());
+            assert!(file.save(&mut bundle).unwrap());
+            assert_eq!(place.open().1.generation(), generation);
+        }
+        assert_eq!(place.open().1.key_age().unwrap(), locked, "the locked key is made once");
+        assert_eq!(fs::metadata(place.path()).unwrap().mode() & 0o777, 0o644);
+        assert_eq!(place.names(), ["secrets.age"]);
+    }
+
+    #[test]
+    fn a_file_that_changed_meanwhile_is_not_overwritten() {
+        let place = Place::new();
+        let ((mut first, mut one), (mut second, mut two)) = (place.open(), place.open());
+        set(&mut one, "1");
+        set(&mut two, "2");
+        first.save(&mut one).unwrap();
+        let after = fs::read(place.path()).unwrap();
+        assert!(second.save(&mut two).unwrap_err().to_string().contains("changed on disk"));
+        assert_eq!(fs::read(place.path()).unwrap(), after);
+        fs::remove_file(place.path()).unwrap();
+        assert!(second.save(&mut two).is_err());
+        assert!(place.names().is_empty());
+    }
+
+    #[test]
+    fn two_do_not_save_at_once() {
+        let place = Place::new();
+        let (mut file, mut bundle) = place.open();
+        set(&mut bundle, "1");
+        let held = lock(&place.path()).unwrap();
+        assert!(file.save(&mut bundle).unwrap_err().to_string().contains("somebody else"));
+        drop(held);
+        file.save(&mut bundle).unwrap();
+    }
+
+    #[test]
+    fn what_we_could_not_open_again_is_not_put_in_place() {
+        let place = Place::new();
+        let (mut file, mut bundle) = place.open();
+        let before = fs::read(place.path()).unwrap();
+        set(&mut bundle, "1");
+        file.unlock = Unlock::new().identity_given("other", new_identity());
+        assert!(file.save(&mut bundle).unwrap_err().to_string().contains("does not open again"));
+        assert_eq!(fs::read(place.path()).unwrap(), before);
+        assert_eq!(place.names(), ["secrets.age"]);
+    }
+
+    #[test]
+    fn a_link_is_not_followed_and_nothing_is_overwritten() {
+        let place = Place::new();
+        let link = place.directory.path().join("link");
+        std::os::unix::fs::symlink(place.path(), &link).unwrap();
+        let (mut file, mut bundle) = BundleFile::open(&link, &place.unlock).unwrap();
+        set(&mut bundle, "1");
+        let error = file.save(&mut bundle).unwrap_err().to_string();
+        assert!(error.contains("symbolic link") && error.contains("secrets.age"), "{error}");
+        for taken in [link, place.path()] {
+            assert!(BundleFile::create(&taken, &mut bundle, &place.unlock).is_err());
+        }
+    }
+
+    #[test]
+    fn a_save_sweeps_what_a_killed_one_left() {
+        let place = Place::new();
+        for name in [".secrets.age.0123456789abcdef.tmp", ".secrets.age.other.tmp", ".secrets.age.swp"] {
+            fs::write(place.directory.path().join(name), "x").unwrap();
+        }
+        let (mut file, mut bundle) = place.open();
+        set(&mut bundle, "1");
+        file.save(&mut bundle).unwrap();
+        let mut names = place.names();
+        names.sort();
+        assert_eq!(names, [".secrets.age.other.tmp", ".secrets.age.swp", "secrets.age"]);
+    }
+
+    #[test]
+    fn armor_stays_armor() {
+        let place = Place::new();
+        let text = sealed::armored(&fs::read(place.path()).unwrap()).unwrap();
+        fs::write(place.path(), text).unwrap();
+        let (mut file, mut bundle) = place.open();
+        set(&mut bundle, "1");
+        file.save(&mut bundle).unwrap();
+        assert!(fs::read(place.path()).unwrap().starts_with(b"-----BEGIN AGE"));
+        assert_eq!(place.open().1.generation(), 2);
+    }
+}

@@ -1,0 +1,86 @@
+//! What a bundle's keys are for: short fingerprints for reports, full ones for hosts, and backups sealed without key derivation.
+
+use super::opened::{Bundle, lacking};
+use super::sealed;
+use crate::words::{Error, Result};
+use data_encoding::HEXLOWER;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+impl Bundle {
+    /// Eight hex digits that tell values apart, and let nobody guess a weak one without the bundle.
+    pub fn fingerprint(&self, value: &[u8]) -> String {
+        HEXLOWER.encode(&hmac(self.key(), value)[..4])
+    }
+
+    /// 64 hex digits under a key of their own: no fingerprint is a part of one.
+    pub fn mac(&self, bytes: &[u8]) -> String {
+        let key = hmac(self.key(), b"distribute: key of the full fingerprint");
+        HEXLOWER.encode(&hmac(&key, bytes))
+    }
+
+    fn key(&self) -> &[u8] {
+        self.record.fingerprint_key.as_ref().map_or(&[], |key| key.expose())
+    }
+
+    /// An age file that the backup key and each recipient opens alone.
+    pub fn seal_backup(&self, clear: &[u8]) -> Result<Vec<u8>> {
+        let key = self.backup_key.as_ref().ok_or_else(|| lacking("backup key"))?;
+        let own = sealed::identities(key.expose())?.into_iter().map(|identity| Ok(identity.to_public()));
+        let recipients = own.chain(self.record.recipients.iter().map(|text| sealed::recipient(text)));
+        sealed::seal_to_recipients(clear, &recipients.collect::<Result<Vec<_>>>()?)
+    }
+
+    /// The backup key, locked by the password or sealed to the recipients: it lies beside the backups as `key.age`.
+    pub fn key_age(&self) -> Result<&[u8]> {
+        self.locked_backup_key.as_ref().map(|key| key.expose()).ok_or_else(|| lacking("locked backup key"))
+    }
+
+    /// Opens a backup sealed by this bundle.
+    pub fn open_backup(&self, sealed_bytes: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>> {
+        let key = self.backup_key.as_ref().ok_or_else(|| lacking("backup key"))?;
+        let backup = sealed::Sealed::read(sealed_bytes)?;
+        backup.open_with_keys(&sealed::identities(key.expose())?).map_err(|refusal| match refusal {
+            sealed::Refusal::Wrong => Error::new("it was sealed by another bundle"),
+            sealed::Refusal::Damaged => Error::new("it is cut off or altered"),
+        })
+    }
+}
+
+fn hmac(key: &[u8], bytes: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(bytes);
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+
+    fn bundle(fill: u8) -> Bundle {
+        Bundle::create(Vec::new(), DateTime::UNIX_EPOCH, &mut |bytes| bytes.fill(fill)).unwrap()
+    }
+
+    #[test]
+    fn fingerprints_are_keyed() {
+        // RFC 4231, case 1: 20 times 0x0b, "Hi There"
+        assert_eq!(HEXLOWER.encode(&hmac(&[0x0b; 20], b"Hi There")[..4]), "b0344c61");
+        let (a, b) = (bundle(1), bundle(2));
+        assert_eq!(a.fingerprint(b"x").len(), 8);
+        assert_eq!(a.fingerprint(b"x"), bundle(1).fingerprint(b"x"));
+        assert_ne!(a.fingerprint(b"x"), b.fingerprint(b"x"));
+        assert_eq!(a.mac(b"x").len(), 64);
+        assert!(!a.mac(b"x").starts_with(&a.fingerprint(b"x")));
+    }
+
+    #[test]
+    fn a_backup_opens_with_its_bundle_only() {
+        let (a, b) = (bundle(1), bundle(1));
+        let sealed = a.seal_backup(b"POISON").unwrap();
+        assert!(!sealed.windows(6).any(|w| w == b"POISON"));
+        assert_eq!(*a.open_backup(&sealed).unwrap(), b"POISON");
+        assert!(b.open_backup(&sealed).unwrap_err().to_string().contains("another bundle"));
+        assert!(a.key_age().unwrap_err().to_string().contains("no locked backup key"));
+    }
+}

@@ -1,0 +1,463 @@
+//! `Bundle`: `secrets.age` opened, as values. Entries of the archive come in; contents for a host leave, and after changes the
+//! entries of the next generation. Nothing here touches a disk, a clock or the system's randomness.
+
+use super::archive::Entries;
+use super::documents::Documents;
+use super::env_file::EnvFile;
+use super::generator::Random;
+use super::layout::{Document, Place, Scope, SecretName};
+use super::record::{Enrolment, Metadata, Record};
+use super::sealed;
+use crate::words::{Error, FileName, GroupName, HostName, KeyName, Result, Secret, ServiceName};
+use age::x25519;
+use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Earlier values kept of each secret.
+const KEPT: usize = 3;
+
+#[derive(Clone)]
+pub struct Bundle {
+    pub(super) record: Record,
+    pub(super) now: Documents,
+    history: BTreeMap<u64, Documents>,
+    pub(super) backup_key: Option<Secret>,
+    pub(super) locked_backup_key: Option<Secret>,
+    host_keys: BTreeMap<HostName, Secret>,
+    pub(super) is_changed: bool,
+}
+
+/// What a host gets of a service.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    pub env: Option<EnvFile>,
+    pub files: BTreeMap<FileName, Secret>,
+}
+
+impl fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bundle({} generation {}, {} secrets)", self.id(), self.generation(), self.now.names().len())
+    }
+}
+
+impl Bundle {
+    /// A new, empty bundle; its first save makes it generation 1. Without recipients it is sealed with the password.
+    pub fn create(recipients: Vec<String>, created: DateTime<Utc>, random: Random) -> Result<Self> {
+        let mut record = Record::default();
+        record.created = Some(created);
+        record.recipients = checked_recipients(recipients)?;
+        let mut bundle = Self::with_record(record, random);
+        bundle.complete(random);
+        bundle.is_changed = true;
+        Ok(bundle)
+    }
+
+    fn with_record(mut record: Record, random: Random) -> Self {
+        // Packed by hand: fingerprints hold for this run, and from the next save for good.
+        record.fingerprint_key.get_or_insert_with(|| random_secret(32, random));
+        Self {
+            record,
+            now: Documents::default(),
+            history: BTreeMap::new(),
+            backup_key: None,
+            locked_backup_key: None,
+            host_keys: BTreeMap::new(),
+            is_changed: false,
+        }
+    }
+
+    /// Reads what was in the archive. A bundle packed by hand may lack the record and every key.
+    pub(super) fn from_entries(mut entries: Entries, random: Random) -> Result<Self> {
+        let record = match entries.remove(&Place::Record) {
+            Some(text) => Record::parse(&text).map_err(|error| error.at(Place::Record))?,
+            None => Record::default(),
+        };
+        let mut bundle = Self::with_record(record, random);
+        for (place, content) in entries {
+            match place {
+                Place::Now(document) => bundle.now.insert(document, content)?,
+                Place::Earlier(generation, document) => {
+                    bundle.history.entry(generation).or_default().insert(document, content)?;
+                }
+                Place::BackupKey => bundle.backup_key = Some(identity_in(Place::BackupKey, content)?),
+                Place::LockedBackupKey => bundle.locked_backup_key = Some(content),
+                Place::HostKey(host) => {
+                    let key = identity_in(Place::HostKey(host.clone()), content)?;
+                    bundle.host_keys.insert(host, key);
+                }
+                Place::Record => {}
+            }
+        }
+        Ok(bundle)
+    }
+
+    /// What goes into the archive as that generation.
+    pub(super) fn entries(&self, generation: u64) -> Result<Entries> {
+        let mut record = self.record.clone();
+        record.generation = generation;
+        let mut entries = Entries::from([(Place::Record, record.to_secret()?)]);
+        entries.extend(self.now.contents().map(|(document, content)| (Place::Now(document.clone()), content)));
+        for (generation, documents) in &self.history {
+            let earlier = documents.contents();
+            entries.extend(earlier.map(|(document, content)| (Place::Earlier(*generation, document.clone()), content)));
+        }
+        entries.extend(self.backup_key.clone().map(|key| (Place::BackupKey, key)));
+        entries.extend(self.locked_backup_key.clone().map(|key| (Place::LockedBackupKey, key)));
+        entries.extend(self.host_keys.iter().map(|(host, key)| (Place::HostKey(host.clone()), key.clone())));
+        Ok(entries)
+    }
+
+    /// Makes what a bundle packed by hand lacks.
+    pub(super) fn complete(&mut self, random: Random) {
+        if self.record.id.is_empty() {
+            self.record.id = HEXLOWER.encode(random_secret(16, random).expose());
+        }
+        if self.backup_key.is_none() {
+            self.backup_key = Some(new_identity());
+            self.locked_backup_key = None;
+        }
+    }
+
+    pub fn id(&self) -> &str {
+        &self.record.id
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.record.generation
+    }
+
+    /// The public keys it is sealed to; none when it is sealed with a password.
+    pub fn recipients(&self) -> &[String] {
+        &self.record.recipients
+    }
+
+    /// Has something changed since it was opened or saved?
+    pub fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// Every service that has something, be it only an override.
+    pub fn services(&self) -> Vec<ServiceName> {
+        let services: BTreeSet<_> = self.now.all().map(|document| document.service.clone()).collect();
+        services.into_iter().collect()
+    }
+
+    /// What a host gets of a service: common, then each group's override in the order given, then the host's own.
+    pub fn content(&self, service: &ServiceName, host: &HostName, groups: &[GroupName]) -> Option<Content> {
+        let scopes = std::iter::once(Scope::Common)
+            .chain(groups.iter().cloned().map(Scope::Group))
+            .chain(std::iter::once(Scope::Host(host.clone())));
+        let mut content = Content::default();
+        for scope in scopes {
+            if let Some(env) = self.env(&scope, service) {
+                match &mut content.env {
+                    Some(below) => below.overlay(env),
+                    none => *none = Some(env.clone()),
+                }
+            }
+            content.files.extend(self.files(&scope, service));
+        }
+        (content.env.is_some() || !content.files.is_empty()).then_some(content)
+    }
+
+    /// The env file of a service in one scope.
+    pub fn env(&self, scope: &Scope, service: &ServiceName) -> Option<&EnvFile> {
+        self.now.envs.get(&Document { scope: scope.clone(), service: service.clone(), file: None })
+    }
+
+    fn files<'a>(
+        &'a self,
+        scope: &'a Scope,
+        service: &'a ServiceName,
+    ) -> impl Iterator<Item = (FileName, Secret)> + 'a {
+        let ours =
+            self.now.files.iter().filter(move |(document, _)| document.scope == *scope && document.service == *service);
+        ours.filter_map(|(document, content)| Some((document.file.clone()?, content.clone())))
+    }
+
+    /// The names of all secrets, overrides included.
+    pub fn secrets(&self) -> Vec<SecretName> {
+        self.now.names()
+    }
+
+    pub fn value(&self, name: &SecretName) -> Option<&Secret> {
+        self.now.get(name)
+    }
+
+    pub fn metadata(&self, name: &SecretName) -> Option<&Metadata> {
+        self.record.secrets.get(&name.to_string())
+    }
+
+    /// Changes what is known of a secret: how often it rotates, how it is made, a note.
+    pub fn describe(&mut self, name: &SecretName, change: impl FnOnce(&mut Metadata)) {
+        let metadata = self.record.secrets.entry(name.to_string()).or_default();
+        let before = metadata.clone();
+        change(metadata);
+        self.is_changed |= *metadata != before;
+    }
+
+    /// Earlier values, the newest first, each with the last generation that had it.
+    pub fn earlier(&self, name: &SecretName) -> Vec<(u64, Secret)> {
+        let values = self.history.iter().rev();
+        values.filter_map(|(generation, documents)| Some((*generation, documents.get(name)?.clone()))).collect()
+    }
+
+    /// Sets a value of the common layer; see [`Bundle::set`].
+    pub fn set_value(&mut self, service: &ServiceName, key: &KeyName, value: Secret, now: DateTime<Utc>) -> bool {
+        self.set(&SecretName::key(service, key), value, now)
+    }
+
+    /// Sets a file of the common layer; see [`Bundle::set`].
+    pub fn set_file(&mut self, service: &ServiceName, file: &FileName, content: Secret, now: DateTime<Utc>) -> bool {
+        self.set(&SecretName::file(service, file), content, now)
+    }
+
+    /// Sets a secret and keeps its earlier value. The same value again changes nothing, and says so.
+    pub fn set(&mut self, name: &SecretName, value: Secret, now: DateTime<Utc>) -> bool {
+        if self.now.get(name) == Some(&value) {
+            return false;
+        }
+        let old = self.now.set(name, value);
+        self.changed(name, old, now);
+        true
+    }
+
+    /// Takes a secret out; its value stays among the earlier ones.
+    pub fn remove(&mut self, name: &SecretName, now: DateTime<Utc>) -> bool {
+        let Some(old) = self.now.remove(name) else { return false };
+        self.changed(name, Some(old), now);
+        self.record.secrets.remove(&name.to_string());
+        true
+    }
+
+    /// Puts another env file in the place of a service's, comments and order included. False when it is the same.
+    pub fn replace_env(&mut self, scope: &Scope, service: &ServiceName, env: EnvFile, now: DateTime<Utc>) -> bool {
+        let document = Document { scope: scope.clone(), service: service.clone(), file: None };
+        let before = self.now.envs.get(&document).cloned().unwrap_or_default();
+        if before == env {
+            return false;
+        }
+        let name = |key: &KeyName| SecretName::key(service, key).within(scope.clone());
+        for key in before.keys().filter(|key| env.get(key).is_none()) {
+            self.remove(&name(key), now);
+        }
+        for (key, value) in env.values() {
+            self.set(&name(&key), value, now);
+        }
+        self.now.envs.insert(document, env);
+        self.is_changed = true;
+        true
+    }
+
+    fn changed(&mut self, name: &SecretName, old: Option<Secret>, now: DateTime<Utc>) {
+        self.is_changed = true;
+        let metadata = self.record.secrets.entry(name.to_string()).or_default();
+        match old {
+            None => metadata.created = Some(now),
+            Some(value) => {
+                metadata.rotated = Some(now);
+                self.remember(name, value);
+            }
+        }
+    }
+
+    /// Keeps the value under the last saved generation that had it. One that was never saved never left this machine.
+    fn remember(&mut self, name: &SecretName, value: Secret) {
+        let documents = self.history.entry(self.record.generation).or_default();
+        if self.record.generation > 0 && documents.get(name).is_none() {
+            documents.set(name, value);
+        }
+        let having = self.history.iter_mut().rev().filter(|(_, documents)| documents.get(name).is_some());
+        for (_, documents) in having.skip(KEPT) {
+            documents.remove(name);
+            documents.drop_empty();
+        }
+        self.history.retain(|_, documents| !documents.is_empty());
+    }
+
+    /// The save wrote this generation.
+    pub(super) fn saved(&mut self, generation: u64) {
+        self.record.generation = generation;
+        self.is_changed = false;
+    }
+
+    pub fn enrolment(&self, host: &HostName) -> Option<&Enrolment> {
+        self.record.enrolments.get(host)
+    }
+
+    pub fn enrolments(&self) -> impl Iterator<Item = (&HostName, &Enrolment)> {
+        self.record.enrolments.iter()
+    }
+
+    /// Adds services that a host may hold, and makes the host's own identity if it has none.
+    pub fn enrol_services(
+        &mut self,
+        host: &HostName,
+        services: &BTreeSet<ServiceName>,
+        new_identity: impl FnOnce() -> Secret,
+    ) {
+        if !self.record.enrolments.contains_key(host) {
+            self.record.enrolments.insert(host.clone(), Enrolment::default());
+            self.is_changed = true;
+        }
+        if let Some(enrolment) = self.record.enrolments.get_mut(host) {
+            self.is_changed |= !services.is_subset(&enrolment.services);
+            enrolment.services.extend(services.iter().cloned());
+        }
+        if !self.host_keys.contains_key(host) {
+            self.host_keys.insert(host.clone(), new_identity());
+            self.is_changed = true;
+        }
+    }
+
+    /// Pins the SSH host keys of a host, as OpenSSH writes public keys: `ssh-ed25519 AAAA...`.
+    pub fn pin(&mut self, host: &HostName, host_keys: Vec<String>, now: DateTime<Utc>) {
+        let enrolment = self.record.enrolments.entry(host.clone()).or_default();
+        if enrolment.host_keys != host_keys {
+            *enrolment =
+                Enrolment { host_keys, enrolled: Some(now), services: std::mem::take(&mut enrolment.services) };
+            self.is_changed = true;
+        }
+    }
+
+    /// What `setup` puts on the host as `vault-password`: an age identity file.
+    pub fn host_identity(&self, host: &HostName) -> Option<Secret> {
+        self.host_keys.get(host).cloned()
+    }
+}
+
+/// Each checked; an unknown kind is refused before anything is made.
+pub(super) fn checked_recipients(recipients: Vec<String>) -> Result<Vec<String>> {
+    recipients.iter().try_for_each(|text| sealed::recipient(text).map(drop))?;
+    let unique: BTreeSet<_> = recipients.into_iter().collect();
+    Ok(unique.into_iter().collect())
+}
+
+/// A fresh age identity, as the text of an identity file.
+pub fn new_identity() -> Secret {
+    sealed::identity_text(&x25519::Identity::generate())
+}
+
+fn identity_in(place: Place, content: Secret) -> Result<Secret> {
+    sealed::identities(content.expose()).map_err(|error| error.at(place))?;
+    Ok(content)
+}
+
+fn random_secret(length: usize, random: Random) -> Secret {
+    let mut bytes = zeroize::Zeroizing::new(vec![0; length]);
+    random(&mut bytes);
+    Secret::new(std::mem::take(&mut *bytes))
+}
+
+pub(super) fn lacking(what: &str) -> Error {
+    Error::new(format!("the bundle has no {what} yet"))
+        .hint("it was packed by hand; any change that is saved makes it, such as `distribute setup`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn packed(list: &[(&str, &str)]) -> Bundle {
+        let entries = list.iter().map(|(path, content)| (path.parse().unwrap(), Secret::new(*content))).collect();
+        Bundle::from_entries(entries, &mut |bytes| bytes.fill(1)).unwrap()
+    }
+
+    fn name(text: &str) -> SecretName {
+        text.parse().unwrap()
+    }
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text)
+    }
+
+    #[test]
+    fn a_host_gets_common_then_groups_then_its_own() {
+        let bundle = packed(&[
+            ("services/a.env", "# c\nX=common\nY=common\nZ=common\n"),
+            ("groups/parent/a.env", "Y=parent\nZ=parent\n"),
+            ("groups/child/a.env", "Z=child\nW=child\n"),
+            ("hosts/h1/a.env", "W=h1\n"),
+            ("hosts/h1/tls/cert", "h1"),
+            ("services/tls/cert", "common"),
+            ("services/tls/key", "common"),
+        ]);
+        let (service, host) = ("a".parse().unwrap(), "h1".parse().unwrap());
+        let groups = ["parent".parse().unwrap(), "child".parse().unwrap()];
+        let env = bundle.content(&service, &host, &groups).unwrap().env.unwrap();
+        assert_eq!(env.to_secret().expose(), b"# c\nX=common\nY=parent\nZ=child\nW=h1\n");
+        let other = bundle.content(&service, &"h2".parse().unwrap(), &[]).unwrap().env.unwrap();
+        assert_eq!(other.to_secret().expose(), b"# c\nX=common\nY=common\nZ=common\n");
+        let tls = bundle.content(&"tls".parse().unwrap(), &host, &[]).unwrap();
+        let files: Vec<_> = tls.files.iter().map(|(file, content)| (file.as_str(), content.expose())).collect();
+        assert_eq!(files, [("cert", &b"h1"[..]), ("key", b"common")]);
+        assert!(bundle.content(&"none".parse().unwrap(), &host, &groups).is_none());
+        assert_eq!(bundle.services(), ["a".parse().unwrap(), "tls".parse().unwrap()]);
+    }
+
+    #[test]
+    fn earlier_values_are_kept_and_bounded() {
+        let mut bundle = packed(&[("services/a.env", "K=0\nL=x\n"), ("bundle.toml", "generation = 10")]);
+        let k = name("a.K");
+        assert!(!bundle.set(&k, secret("0"), at(1)) && !bundle.is_changed());
+        for i in 1..6u64 {
+            assert!(bundle.set(&k, secret("never saved"), at(1)));
+            assert!(bundle.set(&k, secret(&i.to_string()), at(100 + i as i64)));
+            bundle.saved(10 + i);
+        }
+        let earlier: Vec<_> = bundle.earlier(&k).into_iter().map(|(g, v)| (g, v.expose().to_vec())).collect();
+        assert_eq!(earlier, [(14, b"4".to_vec()), (13, b"3".to_vec()), (12, b"2".to_vec())]);
+        assert_eq!(bundle.metadata(&k).unwrap().since(), Some(at(105)));
+        let again = Bundle::from_entries(bundle.entries(16).unwrap(), &mut |_| ()).unwrap();
+        assert_eq!((again.earlier(&k), again.generation()), (bundle.earlier(&k), 16));
+        assert_eq!(again.value(&name("a.L")), Some(&secret("x")));
+    }
+
+    #[test]
+    fn another_env_file_keeps_what_it_drops() {
+        let mut bundle = packed(&[("services/a.env", "K=0\nL=x\n"), ("bundle.toml", "generation = 1")]);
+        let (service, text) = ("a".parse().unwrap(), b"# new\nK=1\nM=2\n");
+        let env = EnvFile::parse(text).unwrap();
+        assert!(bundle.replace_env(&Scope::Common, &service, env.clone(), at(5)));
+        assert_eq!(bundle.env(&Scope::Common, &service).unwrap().to_secret().expose(), text);
+        assert_eq!(bundle.earlier(&name("a.K")), [(1, secret("0"))]);
+        assert_eq!(bundle.earlier(&name("a.L")), [(1, secret("x"))]);
+        assert_eq!(bundle.metadata(&name("a.M")).unwrap().created, Some(at(5)));
+        bundle.saved(2);
+        assert!(!bundle.replace_env(&Scope::Common, &service, env, at(6)) && !bundle.is_changed());
+    }
+
+    #[test]
+    fn enrolling_twice_changes_nothing() {
+        let mut bundle = packed(&[]);
+        let host: HostName = "h".parse().unwrap();
+        let services = BTreeSet::from(["a".parse().unwrap()]);
+        bundle.enrol_services(&host, &services, new_identity);
+        bundle.pin(&host, vec!["ssh-ed25519 AAAA".to_owned()], at(7));
+        assert!(bundle.is_changed());
+        bundle.saved(1);
+        bundle.enrol_services(&host, &services, || unreachable!("it has one"));
+        bundle.pin(&host, vec!["ssh-ed25519 AAAA".to_owned()], at(8));
+        assert!(!bundle.is_changed());
+        let enrolment = bundle.enrolment(&host).unwrap();
+        assert_eq!((enrolment.enrolled, &enrolment.services), (Some(at(7)), &services));
+        assert!(bundle.host_identity(&host).unwrap().expose().starts_with(b"AGE-SECRET-KEY-1"));
+        let again = Bundle::from_entries(bundle.entries(2).unwrap(), &mut |_| ()).unwrap();
+        assert_eq!(again.enrolment(&host), Some(enrolment));
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let bundle = packed(&[("services/a.env", "K=POISON\n")]);
+        assert!(
+            !format!("{bundle:?} {:?}", bundle.content(&"a".parse().unwrap(), &"h".parse().unwrap(), &[]))
+                .contains("POISON")
+        );
+    }
+}

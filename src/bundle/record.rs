@@ -1,0 +1,248 @@
+//! `bundle.toml`: what a bundle knows of itself, of hosts and of each secret; no values. Text comes in, checked fields leave,
+//! and the other way round with everything sorted. Keys that this version does not know are kept as they are.
+
+use crate::words::{Error, HostName, Period, Result, Secret, ServiceName};
+use chrono::{DateTime, SecondsFormat, Utc};
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::{BTreeMap, BTreeSet};
+
+const VERSION: u64 = 1;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Record {
+    #[serde(default = "one")]
+    version: u64,
+    /// 16 random bytes in hex; empty until the first save of a bundle packed by hand.
+    #[serde(default)]
+    pub id: String,
+    #[serde(default)]
+    pub generation: u64,
+    #[serde(default, with = "time", skip_serializing_if = "Option::is_none")]
+    pub created: Option<DateTime<Utc>>,
+    /// Empty: sealed with the password.
+    #[serde(default)]
+    pub recipients: Vec<String>,
+    #[serde(default, with = "hex", skip_serializing_if = "Option::is_none")]
+    pub fingerprint_key: Option<Secret>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub enrolments: BTreeMap<HostName, Enrolment>,
+    /// By the name people use: `aws.KEY`, `groups/web/tls/cert.pem`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, Metadata>,
+    #[serde(flatten)]
+    other: BTreeMap<String, toml::Value>,
+}
+
+/// What the bundle remembers of a host. There are host keys only once one was pinned.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Enrolment {
+    #[serde(default)]
+    pub host_keys: Vec<String>,
+    #[serde(default)]
+    pub services: BTreeSet<ServiceName>,
+    #[serde(default, with = "time", skip_serializing_if = "Option::is_none")]
+    pub enrolled: Option<DateTime<Utc>>,
+}
+
+/// What is known of one secret besides its value.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Metadata {
+    #[serde(default, with = "time", skip_serializing_if = "Option::is_none")]
+    pub created: Option<DateTime<Utc>>,
+    #[serde(default, with = "time", skip_serializing_if = "Option::is_none")]
+    pub rotated: Option<DateTime<Utc>>,
+    #[serde(default, with = "period", skip_serializing_if = "Option::is_none")]
+    pub rotate_every: Option<Period>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    #[serde(flatten)]
+    other: BTreeMap<String, toml::Value>,
+}
+
+impl Metadata {
+    /// When the value became what it is.
+    pub fn since(&self) -> Option<DateTime<Utc>> {
+        self.rotated.or(self.created)
+    }
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            id: String::new(),
+            generation: 0,
+            created: None,
+            recipients: Vec::new(),
+            fingerprint_key: None,
+            enrolments: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            other: BTreeMap::new(),
+        }
+    }
+}
+
+impl Record {
+    pub fn parse(text: &Secret) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Head {
+            #[serde(default = "one")]
+            version: u64,
+        }
+        let text = std::str::from_utf8(text.expose()).map_err(|_| Error::new("it is not text"))?;
+        // The version first: what a newer one writes need not fit this one's fields.
+        let head: Head = toml::from_str(text).map_err(|error| wrong(text, &error))?;
+        if head.version != VERSION {
+            return Err(Error::new(format!("it is version {}, made by a newer distribute", head.version))
+                .hint(format!("this one reads version {VERSION}: update it")));
+        }
+        toml::from_str(text).map_err(|error| wrong(text, &error))
+    }
+
+    pub fn to_secret(&self) -> Result<Secret> {
+        let text = toml::to_string(self).map_err(|_| Error::new("bundle.toml cannot be written"))?;
+        Ok(Secret::new(text.into_bytes()))
+    }
+}
+
+/// Only the line: the parser's own text quotes it, and the fingerprint key stands in this file.
+fn wrong(text: &str, error: &toml::de::Error) -> Error {
+    let line = error
+        .span()
+        .map(|span| text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1);
+    match line {
+        Some(line) => Error::new(format!("line {line} is not what belongs there")),
+        None => Error::new("it is not what it should be"),
+    }
+}
+
+fn one() -> u64 {
+    VERSION
+}
+
+/// Times as RFC 3339 text, by the second.
+mod time {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, to: S) -> Result<S::Ok, S::Error> {
+        time.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Time(toml::value::Datetime),
+        }
+        let text = match Written::deserialize(from)? {
+            Written::Text(text) => text,
+            Written::Time(time) => time.to_string(),
+        };
+        let time = DateTime::parse_from_rfc3339(&text).map_err(|_| serde::de::Error::custom("not a time"))?;
+        Ok(Some(time.to_utc()))
+    }
+}
+
+mod hex {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(key: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
+        key.as_ref().map(|key| HEXLOWER.encode(key.expose())).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+        let text = zeroize::Zeroizing::new(String::deserialize(from)?);
+        match HEXLOWER.decode(text.as_bytes()) {
+            Ok(key) if key.len() == 32 => Ok(Some(Secret::new(key))),
+            _ => Err(serde::de::Error::custom("not 64 hex digits")),
+        }
+    }
+}
+
+/// A period in the largest unit that divides it: `90d`, `26h`.
+mod period {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(period: &Option<Period>, to: S) -> Result<S::Ok, S::Error> {
+        period.map(text).serialize(to)
+    }
+
+    pub fn text(period: Period) -> String {
+        let seconds = period.as_secs();
+        let units = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
+        let (letter, size) = units.into_iter().find(|(_, size)| seconds % size == 0).unwrap_or(('s', 1));
+        format!("{}{letter}", seconds / size)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Period>, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map(Some).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Record> {
+        Record::parse(&Secret::new(text))
+    }
+
+    #[test]
+    fn what_is_read_is_what_is_written() {
+        let text = format!(
+            r#"version = 1
+id = "00112233445566778899aabbccddeeff"
+generation = 7
+created = "2026-11-21T02:00:00Z"
+recipients = []
+fingerprint-key = "{}"
+[enrolments."web1.example.com"]
+host-keys = ["ssh-ed25519 AAAA"]
+services = ["aws"]
+enrolled = "2026-11-21T02:00:00Z"
+[secrets."aws.KEY"]
+created = "2026-11-21T02:00:00Z"
+rotated = 2026-11-22T02:00:00Z
+rotate-every = "90d"
+later = "kept"
+[rotation]
+state = "pushing"
+"#,
+            "ab".repeat(32)
+        );
+        let record = parse(&text).unwrap();
+        let written = record.to_secret().unwrap();
+        let again = Record::parse(&written).unwrap();
+        assert_eq!(again.to_secret().unwrap(), written);
+        let shown = String::from_utf8(written.expose().to_vec()).unwrap();
+        for part in
+            ["rotate-every = \"90d\"", "later = \"kept\"", "state = \"pushing\"", "rotated = \"2026-11-22T02:00:00Z\""]
+        {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        assert!(!format!("{record:?}").contains("abab"));
+    }
+
+    #[test]
+    fn little_is_enough() {
+        let record = parse("").unwrap();
+        assert_eq!((record.generation, record.id.as_str()), (0, ""));
+    }
+
+    #[test]
+    fn errors_say_the_line_and_never_the_text() {
+        assert!(parse("version = 2\nid = 3\n").unwrap_err().to_string().contains("newer distribute"));
+        for text in ["version = 1\nfingerprint-key = \"POISON\"\n", "id = \"x\"\ngeneration = \"POISON\"", "\nPOISON"] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains("line 2") && !error.contains("POISON"), "{error}");
+        }
+    }
+}

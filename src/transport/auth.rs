@@ -24,6 +24,17 @@ const AGENT_ANSWERS: Duration = Duration::from_secs(10);
 
 type Session = Handle<Guard>;
 
+/// Trouble with the host's own key that shows before anything is dialled: who connects and then does not log in
+/// is penalised by sshd.
+pub(super) fn check(endpoint: &Endpoint, login: &Login) -> Result<(), Failure> {
+    let Some(path) = &endpoint.identity_file else { return Ok(()) };
+    let file = login.named(path)?;
+    match &file.private {
+        Err(failure) if file.public.is_none() || login.agent().is_none() => Err(failure.clone()),
+        _ => Ok(()),
+    }
+}
+
 /// Logs in, or says which keys were tried and what the server wants.
 pub(super) async fn authenticate(
     session: &mut Session,
@@ -32,7 +43,7 @@ pub(super) async fn authenticate(
     limit: Duration,
     notes: &Notes,
 ) -> Result<(), Failure> {
-    let mut attempt = Attempt::new(endpoint, limit.min(AGENT_ANSWERS));
+    let mut attempt = Attempt::new(endpoint, AGENT_ANSWERS.min(limit / 3));
     match timeout(limit, attempt.run(session, login)).await {
         Ok(Ok(Step::LoggedIn)) => Ok(()),
         Ok(Ok(Step::GoOn | Step::Stop)) => {

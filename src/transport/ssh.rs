@@ -72,6 +72,7 @@ impl Session {
         deadlines: &Deadlines,
     ) -> Result<Self, Failure> {
         let judge = Judge::new(endpoint, host_keys)?;
+        auth::check(endpoint, login)?;
         let dialled = dial(endpoint, deadlines).await?;
         let mut session = Self::over(dialled, judge, deadlines).await?;
         auth::authenticate(&mut session.handle, endpoint, login, deadlines.auth, &session.notes).await?;

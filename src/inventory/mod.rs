@@ -1,1 +1,5 @@
 //! (being built)
+
+mod endpoint;
+
+pub use endpoint::{Connection, Endpoint, Escalation};

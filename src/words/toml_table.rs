@@ -216,7 +216,7 @@ impl<'a> TomlTable<'a> {
     pub fn named_tables(&self) -> Result<Vec<(&'a str, TomlTable<'a>)>> {
         let table = |(key, item): &'a (String, Item)| match self.inner(key, item) {
             Some(table) => Ok((key.as_str(), table)),
-            None => self.get(key, "a table", |_| None::<()>).map(|_| unreachable!("it is no table")),
+            None => Err(self.mismatch(key, item, "a table")),
         };
         self.entries.iter().map(table).collect()
     }
@@ -257,11 +257,12 @@ impl<'a> TomlTable<'a> {
 
     fn get<T>(&self, key: &str, expected: &str, read: impl Fn(&'a Item) -> Option<T>) -> Result<Option<T>> {
         let Some(item) = self.item(key) else { return Ok(None) };
-        let wrong = || {
-            let why = format!("\"{}\" must be {expected}, not {}", printable(key.as_bytes(), 80), item.kind());
-            self.wrong_at(key, Error::new(why))
-        };
-        read(item).map(Some).ok_or_else(wrong)
+        read(item).map(Some).ok_or_else(|| self.mismatch(key, item, expected))
+    }
+
+    fn mismatch(&self, key: &str, item: &Item, expected: &str) -> Error {
+        let why = format!("\"{}\" must be {expected}, not {}", printable(key.as_bytes(), 80), item.kind());
+        self.tell(place(self.file, Some(item.line)), Error::new(why))
     }
 }
 

@@ -145,14 +145,14 @@ fn part<'h, 'a>(hosts: &'h [&'a Host], subscript: Subscript) -> &'h [&'a Host] {
 
 fn unknown(inventory: &Inventory, term: &Term) -> Error {
     let error = Error::new(format!("host pattern `{}`: no host or group matches", shown(&term.text)));
-    let typed = match &term.names {
-        Names::Glob(name) => name.as_str(),
-        Names::All | Names::Regex(_) => "",
+    let meant = match &term.names {
+        Names::Glob(name) if Glob::new(name).is_plain() => nearest(name, inventory.names()),
+        _ => None,
     };
-    match nearest(typed, inventory.names()) {
-        Some(meant) if !typed.is_empty() => error.hint(format!("did you mean \"{meant}\"?")),
-        _ => error.hint("`distribute inventory graph` shows hosts and groups"),
-    }
+    error.hint(match meant {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
+        None => "`distribute inventory graph` shows hosts and groups".to_owned(),
+    })
 }
 
 fn shown(text: &str) -> String {

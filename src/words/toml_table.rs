@@ -233,11 +233,13 @@ impl<'a> TomlTable<'a> {
 
     /// A string that is read as a `T`.
     pub fn parsed<T: FromStr<Err = Error>>(&self, key: &str) -> Result<Option<T>> {
+        self.read(key, str::parse)
+    }
+
+    /// A string that this function reads.
+    pub fn read<T>(&self, key: &str, read: impl FnOnce(&'a str) -> Result<T>) -> Result<Option<T>> {
         let Some(text) = self.string(key)? else { return Ok(None) };
-        match text.parse() {
-            Ok(value) => Ok(Some(value)),
-            Err(error) => Err(self.wrong_at(key, Error::at(error, key))),
-        }
+        read(text).map(Some).map_err(|error| self.wrong_at(key, error.at(key)))
     }
 
     /// The value of a key that has to be there.

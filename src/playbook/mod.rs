@@ -1,1 +1,116 @@
-//! (being built)
+//! The playbook: which services' secrets each host gets, with which owner and mode, and what happens when they change.
+//! TOML files come in, checked plays leave. Which hosts a pattern means is the inventory's to say, and what a service holds
+//! is the bundle's.
+
+mod action;
+mod read;
+mod service_glob;
+#[cfg(test)]
+mod tests;
+
+use crate::words::{Error, Mode, Pattern, PlayName, Principal, Result, RemotePath, ServiceName, TomlFiles};
+use std::collections::HashMap;
+use std::path::Path;
+
+pub use action::{Action, Health, Probe};
+pub use service_glob::ServiceGlob;
+
+/// The plays of all files, in order.
+#[derive(Clone, Debug)]
+pub struct Playbook {
+    pub plays: Vec<Play>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Play {
+    pub name: PlayName,
+    pub hosts: Pattern,
+    /// Secrets go to `<root>/secrets`. A host's or group's root is stronger, that of the inventory's defaults weaker.
+    pub root: Option<RemotePath>,
+    pub access: Access,
+    /// Backups kept on each host.
+    pub keep: u32,
+    pub services: Vec<Service>,
+}
+
+/// Who may do what with the files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    pub owner: Principal,
+    pub group: Principal,
+    /// Of files.
+    pub mode: Mode,
+    pub directory_mode: Mode,
+}
+
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub name: ServiceName,
+    pub format: Format,
+    /// Narrower than the play, if given.
+    pub hosts: Option<Pattern>,
+    /// Made of other services that the host gets; of itself, if empty.
+    pub include: Vec<ServiceGlob>,
+    /// The play's, unless given here.
+    pub access: Access,
+    pub on_change: Option<Action>,
+    pub health: Option<Health>,
+}
+
+/// How a service lies on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One env file, as `docker run --env-file` reads it.
+    Docker,
+    /// A directory with the service's files as they are.
+    Raw,
+}
+
+impl Format {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Raw => "raw",
+        }
+    }
+}
+
+impl Default for Access {
+    /// Nobody but root.
+    fn default() -> Self {
+        let root = Principal::new("root").expect("`root` is a name");
+        Self { owner: root.clone(), group: root, mode: Mode::new(0o600), directory_mode: Mode::new(0o700) }
+    }
+}
+
+impl Playbook {
+    /// Reads a .toml file, or a directory of them in the order of their names.
+    pub fn load(path: &Path) -> Result<Self> {
+        let files = TomlFiles::read(path, "playbook")?;
+        let mut plays = Vec::new();
+        let mut places: HashMap<PlayName, String> = HashMap::new();
+        for file in files.tables() {
+            for (play, place) in read::plays(&file)? {
+                if let Some(other) = places.insert(play.name.clone(), place.clone()) {
+                    return Err(Error::new(format!("play \"{}\" is already in {other}", play.name)).at(place));
+                }
+                plays.push(play);
+            }
+        }
+        if plays.is_empty() {
+            return Err(Error::new(format!("{}: there is no play", path.display()))
+                .hint("a play starts with [[play]], a name and the hosts"));
+        }
+        Ok(Self { plays })
+    }
+}
+
+impl Service {
+    /// What it is called in `<root>/secrets`: an env file, or a directory.
+    pub fn entry(&self) -> String {
+        match self.format {
+            Format::Docker => format!("{}.env", self.name),
+            Format::Raw => self.name.to_string(),
+        }
+    }
+}

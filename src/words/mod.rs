@@ -2,6 +2,7 @@
 
 mod error;
 mod failure;
+mod glob;
 mod mode;
 mod name;
 mod outcome;
@@ -12,9 +13,12 @@ mod remote_path;
 mod run_id;
 mod secret;
 mod suggestion;
+mod toml_files;
+mod toml_table;
 
 pub use error::{Error, Result};
 pub use failure::{Failure, Phase};
+pub use glob::Glob;
 pub use mode::Mode;
 pub use name::{FileName, GroupName, HostName, KeyName, PlayName, Principal, ServiceName};
 pub use outcome::Outcome;
@@ -25,3 +29,5 @@ pub use remote_path::RemotePath;
 pub use run_id::RunId;
 pub use secret::Secret;
 pub use suggestion::nearest;
+pub use toml_files::TomlFiles;
+pub use toml_table::TomlTable;

@@ -90,17 +90,19 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Splits at `,` if there is one, else at `:`; neither inside brackets, nor in a regex that has no comma.
+/// Splits at `,` if there is one, else at `:`; neither inside brackets of any kind, which may be a subscript, a `[seq]`
+/// or part of a regex. Outside of them a colon joins, also behind a regex: `~web.*:!web02`.
 fn split(text: &str) -> Vec<&str> {
-    let separator = if has_outside_brackets(text, ',') { ',' } else { ':' };
-    if separator == ':' && text.trim_start_matches(['&', '!']).starts_with('~') {
-        return vec![text];
-    }
+    let commas = split_at(text, ',');
+    if commas.len() > 1 { commas } else { split_at(text, ':') }
+}
+
+fn split_at(text: &str, separator: char) -> Vec<&str> {
     let (mut pieces, mut start, mut depth) = (Vec::new(), 0, 0usize);
     for (at, c) in text.char_indices() {
         match c {
-            '[' => depth += 1,
-            ']' => depth = depth.saturating_sub(1),
+            '[' | '(' | '{' => depth += 1,
+            ']' | ')' | '}' => depth = depth.saturating_sub(1),
             c if c == separator && depth == 0 => {
                 pieces.push(&text[start..at]);
                 start = at + 1;
@@ -110,18 +112,6 @@ fn split(text: &str) -> Vec<&str> {
     }
     pieces.push(&text[start..]);
     pieces
-}
-
-fn has_outside_brackets(text: &str, wanted: char) -> bool {
-    let mut depth = 0usize;
-    text.chars().any(|c| {
-        match c {
-            '[' => depth += 1,
-            ']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        c == wanted && depth == 0
-    })
 }
 
 fn term(piece: &str) -> Result<Term> {
@@ -137,7 +127,7 @@ fn term(piece: &str) -> Result<Term> {
     if let Some(regex) = rest.strip_prefix('~') {
         return Ok(Term { join, names: Names::Regex(regex.to_owned()), subscript: None, text: piece.to_owned() });
     }
-    let (name, subscript) = match rest.find('[').filter(|_| rest.ends_with(']')) {
+    let (name, subscript) = match rest.rfind('[').filter(|_| rest.ends_with(']')) {
         Some(at) => match subscript(&rest[at + 1..rest.len() - 1]) {
             Some(subscript) => (&rest[..at], Some(subscript)),
             None => (rest, None), // a glob's [seq]
@@ -152,6 +142,9 @@ fn term(piece: &str) -> Result<Term> {
 }
 
 fn subscript(text: &str) -> Option<Subscript> {
+    if text.contains('+') {
+        return None;
+    }
     let end = |text: &str| if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) };
     match text.split_once(':').or_else(|| text.split_once('-').filter(|(from, _)| !from.is_empty())) {
         Some((from, to)) => Some(Subscript::Range(end(from)?, end(to)?)),
@@ -178,7 +171,9 @@ mod tests {
         case("web,db", &[(Union, "web"), (Union, "db")]);
         case("!db:web:&live", &[(Union, "web"), (Intersection, "&live"), (Difference, "!db")]);
         case("!db", &[(Union, "all"), (Difference, "!db")]);
-        case("~web[0-9]:x", &[(Union, "~web[0-9]:x")]);
+        case("~web[0-9]:x", &[(Union, "~web[0-9]"), (Union, "x")]);
+        case("~web.*:!web02", &[(Union, "~web.*"), (Difference, "!web02")]);
+        case("~(?:a|b)[0-9:]{1,2}", &[(Union, "~(?:a|b)[0-9:]{1,2}")]);
         case("web[0:2],db", &[(Union, "web[0:2]"), (Union, "db")]);
     }
 
@@ -189,6 +184,8 @@ mod tests {
         assert_eq!(subscript("web[-1]"), Some(Subscript::One(-1)));
         assert_eq!(subscript("web[1:]"), Some(Subscript::Range(Some(1), None)));
         assert_eq!(subscript("web[ab]"), None);
+        assert_eq!(subscript("web[ab][0]"), Some(Subscript::One(0)));
+        assert_eq!(subscript("web[+1]"), None);
     }
 
     #[test]

@@ -1,0 +1,155 @@
+//! The playbook as a user writes it: what comes out, and what is said about mistakes.
+
+use super::*;
+use crate::words::Period;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+fn load_files(files: &[(&str, &str)]) -> Result<Playbook> {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    Playbook::load(dir.path())
+}
+
+const SAMPLE: &str = r#"
+[[play]]
+name  = "callableapis"
+hosts = "production"
+root  = "/opt/callableapis"
+owner = "app"
+keep  = 7
+
+[[play.service]]
+name   = "aws"
+format = "docker"
+hosts  = "all:!staging"
+on_change = { compose = "/srv/api/compose.yml", recreate = ["api"] }
+health = { http = "http://localhost:8080/api/v1/health", within = "30s" }
+
+[[play.service]]
+name = "tls"
+format = "raw"
+group = "ssl-cert"
+mode = "640"
+
+[[play.service]]
+name    = "all-secrets"
+include = ["*", "aws"]
+
+[[play]]
+name = "bare"
+hosts = "all"
+
+[rotate]
+batch = 1
+"#;
+
+#[test]
+fn a_playbook_is_read_in_order() {
+    let playbook = load_files(&[("a.toml", SAMPLE)]).unwrap();
+    let [play, bare] = &playbook.plays[..] else { panic!("two plays") };
+    assert_eq!((play.name.as_str(), play.hosts.to_string().as_str(), play.keep), ("callableapis", "production", 7));
+    let names: Vec<_> = play.services.iter().map(Service::entry).collect();
+    assert_eq!(names, ["aws.env", "tls", "all-secrets.env"]);
+    let [aws, tls, all] = &play.services[..] else { panic!("three services") };
+    assert_eq!(aws.hosts.as_ref().unwrap().to_string(), "all:!staging");
+    let recreate = vec!["api".to_owned()];
+    assert_eq!(aws.on_change, Some(Action::Compose { file: "/srv/api/compose.yml".to_owned(), recreate }));
+    assert_eq!(aws.health.as_ref().unwrap().within, Period::from_secs(30));
+    assert_eq!(aws.access, play.access);
+    assert_eq!((tls.format, tls.access.owner.as_str(), tls.access.group.as_str()), (Format::Raw, "app", "ssl-cert"));
+    assert_eq!((tls.access.mode, tls.access.directory_mode), (Mode::new(0o640), Mode::new(0o700)));
+    assert_eq!(all.include.len(), 2);
+    assert_eq!((bare.keep, &bare.access, bare.root.is_none()), (5, &Access::default(), true));
+    assert_eq!(bare.access.mode, Mode::new(0o600));
+}
+
+#[test]
+fn files_are_read_together_and_names_are_unique() {
+    let play = |name: &str| format!("[[play]]\nname='{name}'\nhosts='all'\n");
+    let both = load_files(&[("b.toml", &play("b")), ("a.toml", &play("a")), ("later.toml", "rollout = []")]).unwrap();
+    let names: Vec<_> = both.plays.iter().map(|play| play.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    let error = load_files(&[("a.toml", &play("a")), ("b.toml", &play("a"))]).unwrap_err().to_string();
+    assert!(error.contains("b.toml:1: play \"a\" is already in") && error.contains("a.toml:1"), "{error}");
+    assert!(load_files(&[("a.toml", "")]).unwrap_err().to_string().contains("there is no play"));
+    assert!(load_files(&[("a.yml", "")]).unwrap_err().to_string().contains("only .toml files are read"));
+}
+
+#[test]
+fn what_anybody_may_write_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.toml");
+    fs::write(&file, SAMPLE).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(Playbook::load(&file).unwrap_err().hints()[0].starts_with("chmod o-w "));
+}
+
+#[track_caller]
+fn refused(text: &str, message: &str, hint: &str) {
+    let error = load_files(&[("a.toml", text)]).expect_err("it was read");
+    assert!(error.to_string().contains(message), "{error} lacks {message:?}");
+    assert!(error.hints().join(" ").contains(hint), "{:?} lacks {hint:?}", error.hints());
+}
+
+#[test]
+fn a_bad_play_is_refused() {
+    let play = |line: &str, message: &str, hint: &str| {
+        refused(&format!("[[play]]\nname = 'p'\nhosts = 'all'\n{line}"), message, hint);
+    };
+    refused("[[plays]]", "a.toml:1: unknown key \"plays\"", "did you mean \"play\"?");
+    refused("rotate = 1", "\"rotate\" must be an array", "");
+    refused("[play]\nname='p'", "\"play\" must be an array of tables, written [[play]], not a table", "");
+    refused("[[play]]\nhosts='all'", "a.toml:1: play: \"name\" is missing", "");
+    refused("[[play]]\nname='p'", "a.toml:1: play \"p\": \"hosts\" is missing", "");
+    refused("[[play]]\nname='a b'\nhosts='all'", "is not a play name", "");
+    refused("[[play]]\nname='p'\nhosts='a b'", "a.toml:3: play \"p\": hosts: host pattern `a b`", "");
+    refused("[[play]]\nname='p'\nhosts=['a']", "\"hosts\" must be a string", "");
+    play("ownr = 'x'", "a.toml:4: play \"p\": unknown key \"ownr\"", "did you mean \"owner\"?");
+    play("root = 'opt'", "play \"p\": root: `opt` is not a path", "");
+    play("owner = 'a b'", "owner: ", "");
+    play("keep = 0", "keep: 0 does not lie between 1 and 1000", "");
+    play("keep = 1001", "keep: 1001", "");
+    play("keep = '5'", "\"keep\" must be an integer", "");
+    play("mode = 600", "\"mode\" must be a string, so that it is read as octal", "\"640\"");
+    play("mode = '666'", "mode: 0666 lets everybody on the host write", "");
+    play("mode = 'rw'", "mode: `rw` is not a mode", "octal");
+    play("directory_mode = '777'", "directory_mode: 0777 lets everybody", "");
+    play("service = []\nformat = 'raw'", "unknown key \"format\"", "");
+}
+
+#[test]
+fn a_bad_service_is_refused() {
+    let service = |lines: &str, message: &str, hint: &str| {
+        let text = format!("[[play]]\nname='p'\nhosts='all'\n[[play.service]]\nname='s'\n{lines}");
+        refused(&text, message, hint);
+    };
+    refused("[[play]]\nname='p'\nhosts='a'\n[[play.service]]", "play \"p\": service: \"name\" is missing", "");
+    service("hots = 'a'", "a.toml:6: play \"p\": service \"s\": unknown key \"hots\"", "\"hosts\"?");
+    service("directory_mode = '700'", "unknown key \"directory_mode\"", "");
+    service("hosts = '!'", "service \"s\": hosts: host pattern `!`", "");
+    service("mode = '602'", "lets everybody on the host write", "");
+    for later in ["compose", "systemd", "shell", "json"] {
+        service(&format!("format = '{later}'"), &format!("format `{later}` is not supported yet"), "docker");
+    }
+    service("format = 'dokcer'", "format `dokcer` is not known", "did you mean \"docker\"?");
+    service("format = 'raw'\ninclude = ['*']", "format `raw` cannot include", "");
+    service("include = []", "\"include\" is empty", "");
+    service("include = ['a/b']", "include: `a/b` is not", "");
+    service("include = '*'", "\"include\" must be an array of strings", "");
+    service("on_change = { systmd = ['a'] }", "service \"s\": on_change: unknown key \"systmd\"", "\"systemd\"?");
+    service("on_change = ['a']", "\"on_change\" must be a table", "");
+    service("health = {}", "service \"s\": health: one of http, command is needed", "");
+    service("[[play.service]]\nname = 's'", "service \"s\": this service is in the play a second time", "");
+    service("[[play.service]]\nname = 's.env'\nformat = 'raw'", "it would be secrets/s.env on a host", "");
+}
+
+#[test]
+fn wider_than_600_is_fine_when_written_out() {
+    let text = "[[play]]\nname='p'\nhosts='all'\nmode='0644'\ndirectory_mode='755'";
+    let playbook = load_files(&[("a.toml", text)]).unwrap();
+    assert_eq!(playbook.plays[0].access.mode, Mode::new(0o644));
+    assert_eq!(playbook.plays[0].access.directory_mode, Mode::new(0o755));
+}

@@ -63,7 +63,12 @@ pub enum Stop {
 }
 
 /// Runs all hosts; the reports come in the order of the plans.
-pub async fn run(plans: Vec<HostPlan>, run: Arc<Run>, stop: watch::Receiver<Stop>, events: mpsc::UnboundedSender<Event>) -> Vec<HostReport> {
+pub async fn run(
+    plans: Vec<HostPlan>,
+    run: Arc<Run>,
+    stop: watch::Receiver<Stop>,
+    events: mpsc::UnboundedSender<Event>,
+) -> Vec<HostReport> {
     let seats = Arc::new(Semaphore::new(run.forks.max(1)));
     let mut tasks = Vec::new();
     for plan in plans {
@@ -75,7 +80,8 @@ pub async fn run(plans: Vec<HostPlan>, run: Arc<Run>, stop: watch::Receiver<Stop
                 seat = seats.acquire_owned() => seat.ok(),
                 () = stopped(stop.clone(), Stop::Gently) => None,
             };
-            let report = Visit { plan, run, stop, events: events.clone(), report, cleared: false }.run(seat.is_some()).await;
+            let report =
+                Visit { plan, run, stop, events: events.clone(), report, cleared: false }.run(seat.is_some()).await;
             let _ = events.send(Event::Finished(Box::new(report.clone())));
             report
         });
@@ -84,7 +90,10 @@ pub async fn run(plans: Vec<HostPlan>, run: Arc<Run>, stop: watch::Receiver<Stop
     let mut reports = Vec::new();
     for (mut fallback, task) in tasks {
         reports.push(task.await.unwrap_or_else(|_| {
-            fallback.fail(Failure::new(Phase::Exec, "our own program failed for this host; its state is old or new, never a mix"));
+            fallback.fail(Failure::new(
+                Phase::Exec,
+                "our own program failed for this host; its state is old or new, never a mix",
+            ));
             fallback
         }));
     }
@@ -94,7 +103,9 @@ pub async fn run(plans: Vec<HostPlan>, run: Arc<Run>, stop: watch::Receiver<Stop
 fn address(endpoint: &Endpoint) -> String {
     match endpoint.connection {
         crate::inventory::Connection::Local => "local".to_owned(),
-        crate::inventory::Connection::Ssh if endpoint.address.contains(':') => format!("[{}]:{}", endpoint.address, endpoint.port),
+        crate::inventory::Connection::Ssh if endpoint.address.contains(':') => {
+            format!("[{}]:{}", endpoint.address, endpoint.port)
+        }
         crate::inventory::Connection::Ssh => format!("{}:{}", endpoint.address, endpoint.port),
     }
 }
@@ -196,7 +207,10 @@ impl Visit {
         match needs_root {
             Some(set) if uid != 0 => Err(Failure::new(
                 Phase::Become,
-                format!("play `{}` gives its files to root, and user `{}` is not root here", set.play, self.plan.endpoint.user),
+                format!(
+                    "play `{}` gives its files to root, and user `{}` is not root here",
+                    set.play, self.plan.endpoint.user
+                ),
             )
             .hint("set become = \"sudo\" (or \"doas\") for this host in the inventory, or an owner in the playbook")),
             _ => Ok(()),
@@ -204,7 +218,7 @@ impl Visit {
     }
 
     fn describe(&mut self, facts: &HostFacts, transactions: &[Transaction]) {
-        for ((set, root), transaction) in self.plan.sets.iter().zip(&facts.roots).zip(transactions) {
+        for (set, transaction) in self.plan.sets.iter().zip(transactions) {
             let files = transaction.files.iter().map(|file| FileReport {
                 path: set.root.join(&format!("secrets/{}", file.path)),
                 service: file.service.clone(),
@@ -215,8 +229,8 @@ impl Visit {
             self.report.findings.extend(transaction.findings.iter().cloned());
             self.report.kept.extend(transaction.kept.iter().cloned());
             self.report.actions.extend(transaction.actions.iter().cloned());
-            self.see(root);
         }
+        facts.roots.iter().for_each(|root| self.see(root));
         if transactions.iter().any(|transaction| !transaction.is_empty()) {
             self.report.outcome = Outcome::Changed;
         }
@@ -226,7 +240,8 @@ impl Visit {
     fn see(&mut self, root: &crate::plan::RootFacts) {
         self.report.owed.extend(root.owed.iter().cloned());
         let live: Option<RunId> = root.live.as_deref().and_then(|name| name.strip_prefix("..")?.parse().ok());
-        let backups = root.inside("backups").filter_map(|(name, _)| name.strip_suffix(".tar.gz.age")?.parse::<RunId>().ok());
+        let backups =
+            root.inside("backups").filter_map(|(name, _)| name.strip_suffix(".tar.gz.age")?.parse::<RunId>().ok());
         self.report.last_backup = backups.chain(self.report.last_backup.take()).max();
         self.report.live = live.into_iter().chain(self.report.live.take()).max();
         self.report.generation = self.report.live.as_ref().map(RunId::generation);
@@ -306,7 +321,12 @@ impl Talk {
     }
 
     /// Reads until a frame is whole. `patience` begins anew with each sign that the program has come further.
-    async fn frame(&mut self, stop: watch::Receiver<Stop>, how: Stop, patience: Duration) -> Result<remote::Frame, Failure> {
+    async fn frame(
+        &mut self,
+        stop: watch::Receiver<Stop>,
+        how: Stop,
+        patience: Duration,
+    ) -> Result<remote::Frame, Failure> {
         let stop = stopped(stop, how);
         tokio::pin!(stop);
         let mut phase = None;
@@ -330,7 +350,9 @@ impl Talk {
                 }
                 Some(Output::Stderr(bytes)) => self.hear(&bytes),
                 Some(Output::Exit(status)) => self.ended = Some(format!("it ended with status {status}")),
-                Some(Output::Signal(name)) => self.ended = Some(format!("it was ended by signal {}", printable(name.as_bytes(), 20))),
+                Some(Output::Signal(name)) => {
+                    self.ended = Some(format!("it was ended by signal {}", printable(name.as_bytes(), 20)))
+                }
                 Some(Output::Refused) => {
                     return Err(Failure::new(Phase::Exec, "the server refuses to run a command for this user")
                         .hint("look for ForceCommand in sshd_config, command= in authorized_keys, or a login shell such as nologin"));
@@ -357,8 +379,15 @@ impl Talk {
 
     fn hung(&self, patience: Duration) -> Failure {
         let phase = self.frames.phase().unwrap_or(Phase::Exec);
-        Failure::new(phase, format!("no answer within {} s{}; what was sent whole, the host finishes by itself", patience.as_secs(), self.said()))
-            .hint("look at the host; the next run tells what state it is in, and recovers")
+        Failure::new(
+            phase,
+            format!(
+                "no answer within {} s{}; what was sent whole, the host finishes by itself",
+                patience.as_secs(),
+                self.said()
+            ),
+        )
+        .hint("look at the host; the next run tells what state it is in, and recovers")
     }
 
     fn cut(&self, how: Stop) -> Failure {
@@ -376,10 +405,15 @@ impl Talk {
     fn silence(&self) -> Failure {
         let how = self.ended.as_deref().unwrap_or("the connection was lost");
         match self.frames.phase() {
-            Some(phase) => Failure::new(phase, format!("{how} before the answer was whole{}; the host has the old set or the new one", self.said()))
-                .hint("run this again: it finds out, and recovers"),
-            None if self.escalates => Failure::new(Phase::Become, format!("becoming root failed: {how}{}", self.said()))
-                .hint("try it by hand on the host: sudo -n true (or doas -n true)"),
+            Some(phase) => Failure::new(
+                phase,
+                format!("{how} before the answer was whole{}; the host has the old set or the new one", self.said()),
+            )
+            .hint("run this again: it finds out, and recovers"),
+            None if self.escalates => {
+                Failure::new(Phase::Become, format!("becoming root failed: {how}{}", self.said()))
+                    .hint("try it by hand on the host: sudo -n true (or doas -n true)")
+            }
             None => Failure::new(Phase::Exec, format!("the host did not run our program: {how}{}", self.said()))
                 .hint("log in by hand and run: sh -c 'echo it works'"),
         }

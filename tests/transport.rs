@@ -177,7 +177,10 @@ fn an_unknown_host_key_is_refused_and_accepted_only_on_demand() {
         assert_eq!(failure.phase, Phase::Hostkey);
         assert!(failure.message.contains("is unknown: ssh-ed25519 SHA256:"), "{failure:?}");
         let hint = failure.hint.unwrap();
-        assert!(hint.contains("distribute setup --hosts web1 --accept-new") && hint.contains("ssh-keyscan -p "), "{hint}");
+        assert!(
+            hint.contains("distribute setup --hosts web1 --accept-new") && hint.contains("ssh-keyscan -p "),
+            "{hint}"
+        );
         assert!(!sshd.log().contains("userauth-request"), "nothing was sent");
         let connection = connect(&endpoint, &known("", true), &login, &Deadlines::default()).await.unwrap();
         assert_eq!(connection.host_key(), Some(sshd.host_key().as_str()));

@@ -312,12 +312,25 @@ impl Bundle {
         }
     }
 
+    /// Adds groups whose overrides a host may hold. The host has services already.
+    pub fn enrol_groups(&mut self, host: &HostName, groups: &BTreeSet<GroupName>) {
+        if let Some(enrolment) = self.record.enrolments.get_mut(host) {
+            self.is_changed |= !groups.is_subset(&enrolment.groups);
+            enrolment.groups.extend(groups.iter().cloned());
+        }
+    }
+
+    /// Does a group have values of its own for a service?
+    pub fn overrides(&self, group: &GroupName, service: &ServiceName) -> bool {
+        let scope = Scope::Group(group.clone());
+        self.env(&scope, service).is_some() || self.files(&scope, service).next().is_some()
+    }
+
     /// Pins the SSH host keys of a host, as OpenSSH writes public keys: `ssh-ed25519 AAAA...`.
     pub fn pin(&mut self, host: &HostName, host_keys: Vec<String>, now: DateTime<Utc>) {
         let enrolment = self.record.enrolments.entry(host.clone()).or_default();
         if enrolment.host_keys != host_keys {
-            *enrolment =
-                Enrolment { host_keys, enrolled: Some(now), services: std::mem::take(&mut enrolment.services) };
+            *enrolment = Enrolment { host_keys, enrolled: Some(now), ..std::mem::take(enrolment) };
             self.is_changed = true;
         }
     }

@@ -1,7 +1,7 @@
 //! `bundle.toml`: what a bundle knows of itself, of hosts and of each secret; no values. Text comes in, checked fields leave,
 //! and the other way round with everything sorted. Keys that this version does not know are kept as they are.
 
-use crate::words::{Error, HostName, Period, Result, Secret, ServiceName};
+use crate::words::{Error, GroupName, HostName, Period, Result, Secret, ServiceName};
 use chrono::{DateTime, SecondsFormat, Utc};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -43,6 +43,9 @@ pub struct Enrolment {
     pub host_keys: Vec<String>,
     #[serde(default)]
     pub services: BTreeSet<ServiceName>,
+    /// Groups whose overrides the host may hold.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<GroupName>,
     #[serde(default, with = "time", skip_serializing_if = "Option::is_none")]
     pub enrolled: Option<DateTime<Utc>>,
 }

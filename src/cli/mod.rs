@@ -1,10 +1,17 @@
 //! The user's words: the only room with clap, prompts and the environment. One file a command; a command reads as its own summary.
 
 mod bundle;
+mod deploy;
+mod fleet;
 mod inventory;
 mod keygen;
+mod last_seen;
 mod project;
+mod setup;
 mod shared;
+mod sources;
+mod status;
+mod unlock;
 
 use crate::words::{Error, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -34,6 +41,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Enrol hosts: check them, pin host key and services, make directories, push
+    Setup(setup::Args),
+    /// Make every enrolled host's secrets right; restart what changed
+    Deploy(deploy::Args),
+    /// Show what is on the hosts: generation, age, drift, owed restarts, last backup
+    Status(status::Args),
     /// Create, change and read the bundle of secrets (secrets.age)
     Bundle(bundle::Args),
     /// Show hosts and groups; say what a host gets and who gets a secret
@@ -66,6 +79,9 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
 
 fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
+        Command::Setup(args) => setup::run(args, &cli.shared),
+        Command::Deploy(args) => deploy::run(args, &cli.shared),
+        Command::Status(args) => status::run(args, &cli.shared),
         Command::Bundle(args) => bundle::run(args, &cli.shared),
         Command::Inventory(args) => inventory::run(args, &cli.shared),
         Command::Keygen(args) => keygen::run(args, &cli.shared),

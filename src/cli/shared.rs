@@ -53,6 +53,20 @@ pub struct Shared {
     pub yes: bool,
 }
 
+/// Of commands that go to hosts.
+#[derive(clap::Args, Debug)]
+pub struct Timeout {
+    /// Longest time for each phase on the network, such as 10s [default: 5s to 120s, by phase]
+    #[arg(long, value_name = "PERIOD")]
+    timeout: Option<crate::words::Period>,
+}
+
+impl Timeout {
+    pub fn duration(&self) -> Option<std::time::Duration> {
+        self.timeout.map(|period| period.duration())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Human,
@@ -76,6 +90,20 @@ impl Shared {
             }
         }
         Pattern::parse(&terms.join(","))
+    }
+
+    /// A message for people: stderr, unless `-q`.
+    pub fn say(&self, message: std::fmt::Arguments) {
+        if !self.quiet {
+            let _ = writeln!(std::io::stderr().lock(), "{message}");
+        }
+    }
+
+    /// A message for people who asked for more with `-v`.
+    pub fn detail(&self, message: std::fmt::Arguments) {
+        if self.verbose > 0 {
+            self.say(message);
+        }
     }
 
     pub fn is_json(&self) -> bool {

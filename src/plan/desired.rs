@@ -1,11 +1,13 @@
 //! `DesiredSet`: what a play wants on a host, made from inventory, playbook and bundle before any connection.
 
-use super::policy;
 use super::entitlement::{Entitled, Entitlement, entitlements};
+use super::policy;
 use crate::bundle::{Bundle, EnvFile};
 use crate::inventory::{Host, Inventory};
 use crate::playbook::{Access, Format, Playbook, Probe};
-use crate::words::{Error, FileName, KeyName, Mode, PlayName, Principal, RemotePath, Result, Secret, ServiceName, nearest};
+use crate::words::{
+    Error, FileName, KeyName, Mode, PlayName, Principal, RemotePath, Result, Secret, ServiceName, nearest,
+};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,8 +103,26 @@ impl DesiredSet {
 
     /// The set's directories relative to it; the set itself is the empty path.
     pub fn set_directories(&self) -> BTreeSet<String> {
-        let below = self.files.iter().filter_map(|file| file.path.rsplit_once('/').map(|(directory, _)| directory.to_owned()));
+        let below =
+            self.files.iter().filter_map(|file| file.path.rsplit_once('/').map(|(directory, _)| directory.to_owned()));
         below.chain([String::new()]).collect()
+    }
+
+    /// The set as a gzipped tar: what is sealed for the backups, and what `age -d | tar tz` gives back without us.
+    pub fn archive(&self) -> Result<Secret> {
+        let pack = || -> std::io::Result<Vec<u8>> {
+            let mut archive =
+                tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default()));
+            for file in &self.files {
+                let mut header = tar::Header::new_gnu();
+                header.set_mode(file.mode.bits());
+                header.set_size(file.content.len() as u64);
+                header.set_mtime(0);
+                archive.append_data(&mut header, &file.path, file.content.expose())?;
+            }
+            archive.into_inner()?.finish()
+        };
+        pack().map(Secret::new).map_err(|e| Error::new("packing the backup").because(e))
     }
 
     /// The bundle's services that this set is made of.
@@ -155,7 +175,10 @@ impl Source<'_> {
         let service = &entitled.service.name;
         let content = self.content(service)?;
         let env = content.env.iter().map(|env| (format!("{service}/{service}.env"), env.to_secret()));
-        let files = content.files.iter().map(|(name, content): (&FileName, &Secret)| (format!("{service}/{name}"), content.clone()));
+        let files = content
+            .files
+            .iter()
+            .map(|(name, content): (&FileName, &Secret)| (format!("{service}/{name}"), content.clone()));
         Ok(env.chain(files).map(|(path, content)| self.file(entitled, path, content, Vec::new())).collect())
     }
 
@@ -163,8 +186,10 @@ impl Source<'_> {
         let service = &entitled.service.name;
         let content = self.content(service)?;
         let Some(env) = content.env else {
-            return Err(Error::new(format!("service `{service}` has files and no env file, so the docker format cannot hold it"))
-                .hint("say format = \"raw\" in the playbook"));
+            return Err(Error::new(format!(
+                "service `{service}` has files and no env file, so the docker format cannot hold it"
+            ))
+            .hint("say format = \"raw\" in the playbook"));
         };
         let values = docker_values(service, &env)?;
         Ok(self.file(entitled, format!("{service}.env"), env.to_secret(), values))
@@ -181,8 +206,10 @@ impl Source<'_> {
                 match seen.get(&key) {
                     Some((_, other)) if *other == value => continue,
                     Some((first, _)) => {
-                        return Err(Error::new(format!("service `{service}`: `{first}` and `{source}` give `{key}` different values"))
-                            .hint("rename the key in one of them, or leave one of them out of `include`"));
+                        return Err(Error::new(format!(
+                            "service `{service}`: `{first}` and `{source}` give `{key}` different values"
+                        ))
+                        .hint("rename the key in one of them, or leave one of them out of `include`"));
                     }
                     None => {}
                 }

@@ -122,7 +122,9 @@ impl Manifest {
     pub fn take(&mut self, line: &str) -> bool {
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["file", mac, path] => self.files.insert(path.to_owned(), mac.to_owned()).is_none(),
-            ["key", print, path, key] => self.keys.insert((path.to_owned(), key.to_owned()), print.to_owned()).is_none(),
+            ["key", print, path, key] => {
+                self.keys.insert((path.to_owned(), key.to_owned()), print.to_owned()).is_none()
+            }
             _ => false,
         }
     }

@@ -5,6 +5,7 @@
 //! `--check` stops there; a run sends it. It is one function for both.
 
 mod desired;
+mod enrolment;
 pub mod entitlement;
 mod facts;
 mod finding;
@@ -13,7 +14,8 @@ mod step;
 mod transaction;
 
 pub use desired::{DesiredFile, DesiredService, DesiredSet};
+pub use enrolment::{LOCAL, admit, override_groups, wanted};
 pub use facts::{HostFacts, Kind, Manifest, RootFacts, Stat};
 pub use finding::{Finding, Severity};
 pub use step::{Staged, Step};
-pub use transaction::{lock_failure, Change, FileChange, KeyChange, Purpose, Transaction};
+pub use transaction::{Change, FileChange, KeyChange, Purpose, Transaction, lock_failure};

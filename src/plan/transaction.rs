@@ -170,8 +170,10 @@ fn refuse_older(facts: &RootFacts, purpose: &Purpose) -> Result<(), Failure> {
             .hint("if that is meant: distribute setup --accept-new --hosts HOST"));
     }
     if bundle == purpose.bundle_id && *seen > purpose.generation {
-        let message = format!("this host has seen generation {seen}, and this bundle is only at {}", purpose.generation);
-        return Err(enrolment(message).hint("get the newer secrets.age (git pull); to go back on purpose, restore old values into it"));
+        let message =
+            format!("this host has seen generation {seen}, and this bundle is only at {}", purpose.generation);
+        return Err(enrolment(message)
+            .hint("get the newer secrets.age (git pull); to go back on purpose, restore old values into it"));
     }
     Ok(())
 }
@@ -309,11 +311,23 @@ impl Builder<'_> {
             let Some(hash) = self.facts.hashes.get(&self.in_live(path)) else { continue };
             let found = (self.purpose.mac)(hash.as_bytes());
             if found != *mac {
-                findings.push(self.finding("drift", path, Severity::High, &mac[..mac.len().min(8)], &found[..found.len().min(8)]));
+                findings.push(self.finding(
+                    "drift",
+                    path,
+                    Severity::High,
+                    &mac[..mac.len().min(8)],
+                    &found[..found.len().min(8)],
+                ));
             }
         }
         for path in self.strangers_in_live() {
-            findings.push(self.finding("unexpected-file", &path, Severity::Medium, "nothing", "a file that we did not put there"));
+            findings.push(self.finding(
+                "unexpected-file",
+                &path,
+                Severity::Medium,
+                "nothing",
+                "a file that we did not put there",
+            ));
         }
         let links = self.want.link_names();
         for (name, stat) in self.facts.inside("secrets") {
@@ -342,7 +356,8 @@ impl Builder<'_> {
         let Some(set) = self.live_set() else { return Vec::new() };
         let prefix = format!("secrets/{set}/");
         let below = self.facts.entries.iter().filter_map(|(path, stat)| Some((path.strip_prefix(&prefix)?, stat)));
-        let unknown = below.filter(|(path, stat)| !stat.is_directory() && !self.facts.manifest.files.contains_key(*path));
+        let unknown =
+            below.filter(|(path, stat)| !stat.is_directory() && !self.facts.manifest.files.contains_key(*path));
         unknown.map(|(path, _)| path.to_owned()).collect()
     }
 
@@ -400,7 +415,11 @@ impl Builder<'_> {
         }
         for name in ["backups", ".distribute"] {
             if !right(self.facts.entries.get(name), policy::DIRECTORY) {
-                steps.push(Step::Directory { path: name.to_owned(), mode: policy::DIRECTORY, owner: UNCHANGED.to_owned() });
+                steps.push(Step::Directory {
+                    path: name.to_owned(),
+                    mode: policy::DIRECTORY,
+                    owner: UNCHANGED.to_owned(),
+                });
             }
         }
         steps
@@ -430,7 +449,10 @@ impl Builder<'_> {
     /// What an interrupted run left: sets that nobody points to, manifests without a set, staging directories, lock records.
     fn leftovers(&self) -> Vec<String> {
         let kept = [self.live(), self.facts.previous.as_deref()];
-        let sets = self.facts.inside("secrets").filter(|(name, _)| policy::run_of_set(name).is_some() && !kept.contains(&Some(name)));
+        let sets = self
+            .facts
+            .inside("secrets")
+            .filter(|(name, _)| policy::run_of_set(name).is_some() && !kept.contains(&Some(name)));
         let records = self.facts.inside(".distribute").filter(|(name, _)| {
             let manifest = name.strip_prefix("manifest.").is_some_and(|set| !kept.contains(&Some(set)));
             // The stale lock itself is dealt with when the lock is taken.
@@ -445,7 +467,13 @@ impl Builder<'_> {
         let set = policy::set_name(self.purpose.run);
         self.own_set();
         let manifest = self.manifest();
-        self.stage(puts, "manifest", format!(".distribute/{}", policy::manifest_name(&set)), text(manifest.to_text()), true);
+        self.stage(
+            puts,
+            "manifest",
+            format!(".distribute/{}", policy::manifest_name(&set)),
+            text(manifest.to_text()),
+            true,
+        );
         if let Some(live) = self.live_set() {
             let previous = text(format!("previous {live}\n"));
             self.stage(puts, "previous", ".distribute/previous".to_owned(), previous, true);
@@ -492,7 +520,9 @@ impl Builder<'_> {
     fn sync(&mut self, puts: &[Put], new_set: bool) {
         let mut paths: Vec<String> = puts.iter().map(|put| put.staged.clone()).collect();
         if new_set {
-            paths.extend(self.want.set_directories().iter().filter(|below| !below.is_empty()).map(|below| staged_set(below)));
+            paths.extend(
+                self.want.set_directories().iter().filter(|below| !below.is_empty()).map(|below| staged_set(below)),
+            );
             paths.extend(self.want.files.iter().map(|file| format!("set/{}", file.path)));
         }
         if !paths.is_empty() {
@@ -560,10 +590,16 @@ impl Builder<'_> {
         let drifted = self.out.findings.iter().filter(|finding| finding.rule == "drift");
         let prefix = self.want.root.join("secrets/");
         let drifted = drifted.filter_map(|finding| finding.path.strip_prefix(&prefix).map(str::to_owned));
-        let paths: BTreeSet<String> = drifted.chain(self.strangers_in_live().into_iter().filter(|path| is_plain(path))).collect();
-        let steps = paths.into_iter().filter(|path| self.facts.entries.get(&self.in_live(path)).is_some_and(|stat| stat.kind == Kind::File));
+        let paths: BTreeSet<String> =
+            drifted.chain(self.strangers_in_live().into_iter().filter(|path| is_plain(path))).collect();
+        let steps = paths
+            .into_iter()
+            .filter(|path| self.facts.entries.get(&self.in_live(path)).is_some_and(|stat| stat.kind == Kind::File));
         steps
-            .map(|path| Step::Keep { kept: format!("secrets/{kept}/set-{}", path.replace('/', "-")), path: self.in_live(&path) })
+            .map(|path| Step::Keep {
+                kept: format!("secrets/{kept}/set-{}", path.replace('/', "-")),
+                path: self.in_live(&path),
+            })
             .collect()
     }
 
@@ -586,12 +622,22 @@ impl Builder<'_> {
             // Two services that restart the same thing restart it once.
             if !said.contains(&argv) {
                 said.push(argv);
-                actions.push(Step::Action { service: service.name.clone(), seconds: policy::ACTION_SECONDS, argv: argv.clone() });
+                actions.push(Step::Action {
+                    service: service.name.clone(),
+                    seconds: policy::ACTION_SECONDS,
+                    argv: argv.clone(),
+                });
             }
         }
-        let changed: BTreeSet<&ServiceName> =
-            self.out.files.iter().filter(|file| file.change != Change::None).filter_map(|file| file.service.as_ref()).collect();
-        let checks = self.want.services.iter().filter(|service| changed.contains(&service.name) || owed.contains(&service.name));
+        let changed: BTreeSet<&ServiceName> = self
+            .out
+            .files
+            .iter()
+            .filter(|file| file.change != Change::None)
+            .filter_map(|file| file.service.as_ref())
+            .collect();
+        let checks =
+            self.want.services.iter().filter(|service| changed.contains(&service.name) || owed.contains(&service.name));
         let checks: Vec<Step> = checks
             .filter_map(|service| {
                 let (probe, seconds) = service.health.clone()?;
@@ -610,7 +656,10 @@ impl Builder<'_> {
     /// After everything went well: links of files that are gone, the set before the one before, and backups beyond `keep`.
     fn prune(&mut self) {
         let links = self.want.link_names();
-        let obsolete = self.facts.inside("secrets").filter(|(name, stat)| self.is_our_link(name, stat) && !links.contains(*name) && is_plain(name));
+        let obsolete = self
+            .facts
+            .inside("secrets")
+            .filter(|(name, stat)| self.is_our_link(name, stat) && !links.contains(*name) && is_plain(name));
         let mut paths: Vec<String> = obsolete.map(|(name, _)| format!("secrets/{name}")).collect();
         if let (Some(previous), Some(live)) = (&self.facts.previous, self.live_set()) {
             if previous != live && policy::run_of_set(previous).is_some() {
@@ -618,7 +667,8 @@ impl Builder<'_> {
                 paths.push(format!(".distribute/{}", policy::manifest_name(previous)));
             }
         }
-        let mut backups: Vec<RunId> = self.facts.inside("backups").filter_map(|(name, _)| policy::run_of_backup(name)).collect();
+        let mut backups: Vec<RunId> =
+            self.facts.inside("backups").filter_map(|(name, _)| policy::run_of_backup(name)).collect();
         backups.sort_unstable();
         // The one that this run adds counts too.
         let surplus = (backups.len() + 1).saturating_sub(self.want.keep as usize);

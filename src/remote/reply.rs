@@ -46,13 +46,16 @@ impl FrameReader {
             self.searched = at;
             return Ok(None);
         };
-        let count = std::str::from_utf8(&self.buffer[at + end.len()..line_end]).ok().and_then(|text| text.parse::<usize>().ok());
+        let count = std::str::from_utf8(&self.buffer[at + end.len()..line_end])
+            .ok()
+            .and_then(|text| text.parse::<usize>().ok());
         let frame = self.marks(&self.buffer[..at + 1]);
         self.buffer.drain(..=line_end);
         self.searched = 0;
         match frame {
             Some(frame) if count == Some(frame.len()) => Ok(Some(frame)),
-            _ => Err(Failure::new(Phase::Exec, "the host's answer has gaps").hint("run this again; if it stays, log in and run `sh` by hand")),
+            _ => Err(Failure::new(Phase::Exec, "the host's answer has gaps")
+                .hint("run this again; if it stays, log in and run `sh` by hand")),
         }
     }
 
@@ -69,7 +72,8 @@ impl FrameReader {
 
     fn marks(&self, bytes: &[u8]) -> Option<Frame> {
         let begin = format!("\n{} begin 1\n", self.nonce);
-        let start = rfind(bytes, begin.as_bytes()).or_else(|| bytes.starts_with(&begin.as_bytes()[1..]).then_some(0))?;
+        let start =
+            rfind(bytes, begin.as_bytes()).or_else(|| bytes.starts_with(&begin.as_bytes()[1..]).then_some(0))?;
         let prefix = format!("{} ", self.nonce);
         let mut frame: Frame = Vec::new();
         let body = &bytes[(start + begin.len()).min(bytes.len())..];
@@ -121,9 +125,13 @@ fn hint(phase: Phase, message: &str) -> Option<String> {
         Phase::Become if message.contains("log") => {
             "exempt this: `Defaults!/usr/bin/sh !log_input` in sudoers for this user, or log in as root with a key"
         }
-        Phase::Become => "allow it without a password: `USER ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d, or log in as root with a key",
+        Phase::Become => {
+            "allow it without a password: `USER ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d, or log in as root with a key"
+        }
         Phase::Stage => "nothing was changed: the old set is live; mend this and run it again",
-        Phase::Enrolment => "get the newer secrets.age (git pull); another bundle is taken with: distribute setup --accept-new",
+        Phase::Enrolment => {
+            "get the newer secrets.age (git pull); another bundle is taken with: distribute setup --accept-new"
+        }
         _ => return None,
     };
     Some(text.to_owned())
@@ -177,7 +185,9 @@ fn hashes(body: &[u8]) -> BTreeMap<String, String> {
 fn read_notes(body: &[u8], root: &mut RootFacts) {
     for line in String::from_utf8_lossy(body).lines() {
         match line.split(' ').collect::<Vec<_>>()[..] {
-            ["generation", bundle, number] => root.generation = number.parse().ok().map(|number| (bundle.to_owned(), number)),
+            ["generation", bundle, number] => {
+                root.generation = number.parse().ok().map(|number| (bundle.to_owned(), number))
+            }
             ["previous", set] => root.previous = Some(set.to_owned()),
             ["owed", service] => root.owed.extend(ServiceName::new(service)),
             _ => _ = root.manifest.take(line),
@@ -230,7 +240,6 @@ pub struct Pushed {
     pub failures: Vec<Failure>,
 }
 
-
 /// Reads the second frame. `host_state` says in a message what state things are in now.
 pub fn push(nonce: &str, frame: &Frame) -> Pushed {
     let mut result = Pushed { facts: HostFacts { uid: u32::MAX, ..HostFacts::default() }, ..Pushed::default() };
@@ -260,12 +269,14 @@ pub fn push(nonce: &str, frame: &Frame) -> Pushed {
 fn undone(rest: &str, body: &[u8]) -> Failure {
     let (service, status) = rest.split_once(' ').unwrap_or((rest, "?"));
     let message = format!("the action of `{}` {}{}", printable(service.as_bytes(), 128), ended(status), output(body));
-    Failure::new(Phase::Action, message).hint("the new set is live and the action stays owed: the next deploy runs it again")
+    Failure::new(Phase::Action, message)
+        .hint("the new set is live and the action stays owed: the next deploy runs it again")
 }
 
 fn unhealthy(rest: &str, body: &[u8]) -> Failure {
     let (service, status) = rest.split_once(' ').unwrap_or((rest, "?"));
-    let message = format!("the health check of `{}` {}{}", printable(service.as_bytes(), 128), ended(status), output(body));
+    let message =
+        format!("the health check of `{}` {}{}", printable(service.as_bytes(), 128), ended(status), output(body));
     Failure::new(Phase::Health, message).hint("mend the service or the secret, and deploy again")
 }
 

@@ -20,7 +20,9 @@ pub fn command() -> &'static str {
         for c in lines.flat_map(|line| line.chars().chain(['\n'])) {
             match c {
                 '\n' => encoded.push_str("\\n"),
-                '\'' | '"' | '$' | '`' | '\\' | '!' | '\t' => write!(encoded, "\\0{:o}", c as u32).expect("a string takes it"),
+                '\'' | '"' | '$' | '`' | '\\' | '!' | '\t' => {
+                    write!(encoded, "\\0{:o}", c as u32).expect("a string takes it")
+                }
                 c => encoded.push(c),
             }
         }
@@ -118,7 +120,12 @@ fn header(kind: tar::EntryType, size: usize) -> tar::Header {
     header
 }
 
-fn append(archive: &mut tar::Builder<Zeroized>, kind: tar::EntryType, path: &str, content: &[u8]) -> std::io::Result<()> {
+fn append(
+    archive: &mut tar::Builder<Zeroized>,
+    kind: tar::EntryType,
+    path: &str,
+    content: &[u8],
+) -> std::io::Result<()> {
     archive.append_data(&mut header(kind, content.len()), path, content)
 }
 
@@ -171,7 +178,8 @@ mod tests {
     fn the_command_survives_any_login_shell() {
         let command = command();
         assert!(command.len() < 128 * 1024 - 1, "Linux takes 128 KiB in one argument");
-        let inside = command.strip_prefix("exec sh -c '").and_then(|rest| rest.strip_suffix('\'')).expect("the wrapping");
+        let inside =
+            command.strip_prefix("exec sh -c '").and_then(|rest| rest.strip_suffix('\'')).expect("the wrapping");
         assert!(!inside.contains(['\'', '\n', '!', '`', '\t']));
         assert!(command.is_ascii());
         assert_eq!(inside.matches('$').count(), 2, "only the wrapping's own dollars");
@@ -183,9 +191,14 @@ mod tests {
             Step::Phase(Phase::Stage),
             Step::Expect(None),
             Step::Put { staged: "sealed".to_owned(), path: "backups/x".to_owned() },
-            Step::Action { service: ServiceName::new("api").unwrap(), seconds: 300, argv: vec!["systemctl".to_owned(), "restart".to_owned()] },
+            Step::Action {
+                service: ServiceName::new("api").unwrap(),
+                seconds: 300,
+                argv: vec!["systemctl".to_owned(), "restart".to_owned()],
+            },
         ];
-        let expected = "phase stage\nexpect -\narg sealed\narg backups/x\nput\narg systemctl\narg restart\nact api 300\n";
+        let expected =
+            "phase stage\nexpect -\narg sealed\narg backups/x\nput\narg systemctl\narg restart\nact api 300\n";
         assert_eq!(plan_text(&steps), expected);
     }
 
@@ -200,7 +213,8 @@ mod tests {
         let expected = format!("END {:016} {}\n", body.len(), HEXLOWER.encode(&Sha256::digest(body)));
         assert_eq!(std::str::from_utf8(trailer).unwrap(), expected);
         let mut archive = tar::Archive::new(body);
-        let paths: Vec<_> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+        let paths: Vec<_> =
+            archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
         assert_eq!(paths, ["0/", "0/plan", "0/set/", "0/set/aws.env", "0/links/", "0/links/aws.env", "0/sums"]);
     }
 }

@@ -99,7 +99,11 @@ fn state(host: &HostReport, now: DateTime<Utc>) -> Vec<String> {
             Change::Access => "owner, mode or link is wrong",
             Change::Removed => "no longer in the playbook",
         };
-        lines.push(format!("  {:<width$}  {state}", file.path, width = host.files.iter().map(|file| file.path.len()).max().unwrap_or(0)));
+        lines.push(format!(
+            "  {:<width$}  {state}",
+            file.path,
+            width = host.files.iter().map(|file| file.path.len()).max().unwrap_or(0)
+        ));
     }
     if !host.owed.is_empty() {
         let names: Vec<&str> = host.owed.iter().map(|name| name.as_str()).collect();

@@ -191,7 +191,8 @@ impl Agent {
         wait_for("ssh-agent", || UnixStream::connect(agent.socket()).is_ok());
         for key in keys {
             let mut add = Command::new("ssh-add");
-            let added = add.arg("-q").arg(key).env("SSH_AUTH_SOCK", agent.socket()).stdin(Stdio::null()).output().unwrap();
+            let added =
+                add.arg("-q").arg(key).env("SSH_AUTH_SOCK", agent.socket()).stdin(Stdio::null()).output().unwrap();
             assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
         }
         agent

@@ -1,0 +1,25 @@
+//! `deploy`: makes every enrolled host's secrets right.
+
+use super::fleet::{self, Errand, Moment};
+use super::shared::Timeout;
+use super::{Shared, sources::Sources};
+use crate::engine::Intent;
+use crate::words::Result;
+use std::process::ExitCode;
+
+/// Makes every enrolled host's secrets right; restarts what changed; unchanged hosts are not touched
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    timeout: Timeout,
+}
+
+pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
+    let moment = Moment::now();
+    let sources = Sources::load(shared)?;
+    let plans = fleet::enrolled(&sources)?;
+    let intent = if shared.check { Intent::Check } else { Intent::Apply };
+    let errand = Errand { command: "deploy", intent, accept_new: false, timeout: args.timeout.duration() };
+    let report = fleet::go(shared, &sources, &errand, moment, plans)?;
+    fleet::conclude(shared, &report, moment.now)
+}

@@ -1,0 +1,208 @@
+//! `Fleet`: the selected hosts of a run on their way through the engine: login, signals, progress on stderr, the report on stdout.
+
+use super::shared::{Shared, print_result};
+use super::sources::Sources;
+use crate::engine::{self, HostPlan, Intent, Run, Stop};
+use crate::plan::{self, DesiredSet};
+use crate::report::{self, Event, HostReport, Report};
+use crate::transport::{Deadlines, HostKeys, KnownHosts, Login, LoginFiles};
+use crate::words::{Error, HostName, Result, RunId, Secret};
+use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// A run, named once: what its clock and its dice said.
+#[derive(Clone, Copy)]
+pub struct Moment {
+    pub now: DateTime<Utc>,
+    pub random: u16,
+}
+
+impl Moment {
+    pub fn now() -> Self {
+        let mut random = [0; 2];
+        crate::bundle::system_random(&mut random);
+        Self { now: Utc::now(), random: u16::from_be_bytes(random) }
+    }
+}
+
+/// How a command goes to its hosts.
+pub struct Errand {
+    pub command: &'static str,
+    pub intent: Intent,
+    /// Take over a host that held another bundle's secrets, and host keys that nobody knows.
+    pub accept_new: bool,
+    /// Shorter deadlines for everything on the network.
+    pub timeout: Option<Duration>,
+}
+
+/// Sends the plans through the engine and gives the report.
+pub fn go(shared: &Shared, sources: &Sources, errand: &Errand, moment: Moment, plans: Vec<HostPlan>) -> Result<Report> {
+    let id = RunId::new(sources.bundle.generation(), moment.now, moment.random);
+    let run = Arc::new(make_run(shared, sources, errand, id.clone(), &plans)?);
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = runtime.map_err(|e| Error::new("starting the runtime").because(e))?;
+    let (hosts, interrupted) = runtime.block_on(drive(shared, plans, run))?;
+    runtime.shutdown_background();
+    Ok(Report { command: errand.command, run: id, check: shared.check, diff: shared.diff, interrupted, hosts })
+}
+
+/// Prints the report, and gives what the program exits with.
+pub fn conclude(shared: &Shared, report: &Report, now: DateTime<Utc>) -> Result<ExitCode> {
+    let text = if shared.is_json() { report::json(report) } else { report::human(report, now) };
+    let code = report.exit_code();
+    print_result(&text)?;
+    Ok(code)
+}
+
+fn make_run(shared: &Shared, sources: &Sources, errand: &Errand, id: RunId, plans: &[HostPlan]) -> Result<Run> {
+    let bundle = Arc::new(sources.bundle.clone());
+    let sealing = bundle.clone();
+    let fingerprinting = bundle.clone();
+    Ok(Run {
+        id,
+        intent: errand.intent,
+        login: login(sources, plans)?,
+        deadlines: errand.timeout.map_or_else(Deadlines::default, Deadlines::with_limit),
+        patience: errand.timeout.unwrap_or(Duration::from_secs(120)),
+        forks: usize::from(shared.forks),
+        who: who(),
+        bundle_id: bundle.id().to_owned(),
+        generation: bundle.generation(),
+        any_bundle: errand.accept_new,
+        mac: Box::new(move |bytes| fingerprinting.mac(bytes)),
+        seal: Box::new(move |set| sealing.seal_backup(set.archive()?.expose())),
+        nonce: Box::new(|| {
+            let mut bytes = [0; 16];
+            crate::bundle::system_random(&mut bytes);
+            HEXLOWER.encode(&bytes)
+        }),
+    })
+}
+
+/// Key files and the agent; locked keys are opened here, once, with the bundle's password.
+fn login(sources: &Sources, plans: &[HostPlan]) -> Result<Login> {
+    let mut identity_files: Vec<PathBuf> =
+        plans.iter().filter_map(|plan| plan.endpoint.identity_file.clone()).collect();
+    identity_files.sort();
+    identity_files.dedup();
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let defaults = ["id_ed25519", "id_ecdsa", "id_rsa"];
+    let default_files =
+        home.map(|home| defaults.iter().map(|name| home.join(".ssh").join(name)).collect()).unwrap_or_default();
+    Login::gather(LoginFiles {
+        agent: std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from),
+        identity_files,
+        default_files,
+        passphrases: passphrases(sources)?,
+    })
+}
+
+fn passphrases(sources: &Sources) -> Result<Vec<Secret>> {
+    let mut passphrases = Vec::new();
+    if let Some(path) = std::env::var_os("DISTRIBUTE_SSH_PASSPHRASE_FILE") {
+        let file = crate::bundle::Unlock::new().password_file(&PathBuf::from(path))?;
+        passphrases.extend(file.password().cloned());
+    }
+    passphrases.extend(sources.unlock.password().cloned());
+    Ok(passphrases)
+}
+
+/// `user@host pid 123`, for the lock on each host; only what is safe in a line.
+fn who() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid())
+        .ok()
+        .flatten()
+        .map_or_else(|| "?".to_owned(), |user| user.name);
+    let host =
+        nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "?".to_owned());
+    let plain = |text: String| {
+        text.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(64).collect::<String>()
+    };
+    format!("{}@{} pid {}", plain(user), plain(host), std::process::id())
+}
+
+async fn drive(shared: &Shared, plans: Vec<HostPlan>, run: Arc<Run>) -> Result<(Vec<HostReport>, bool)> {
+    let (stop, stopped) = watch::channel(Stop::No);
+    let stop = Arc::new(stop);
+    tokio::spawn(listen(stop.clone())?);
+    let (events, mut heard) = mpsc::unbounded_channel();
+    let (quiet, verbose) = (shared.quiet, shared.verbose > 0);
+    let printer = tokio::spawn(async move {
+        while let Some(event) = heard.recv().await {
+            print_event(&event, quiet, verbose);
+        }
+    });
+    let hosts = engine::run(plans, run, stopped, events).await;
+    let _ = printer.await;
+    let interrupted = *stop.borrow() > Stop::No;
+    Ok((hosts, interrupted))
+}
+
+/// Ctrl-C and TERM: once finishes what is being written, twice stops now.
+fn listen(stop: Arc<watch::Sender<Stop>>) -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signal = |kind| signal(kind).map_err(|e| Error::new("listening for signals").because(e));
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        for how in [Stop::Gently, Stop::Now] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if how == Stop::Gently {
+                eprintln!("interrupted: no new hosts; those that are being written are finished (again to stop now)");
+            }
+            stop.send_replace(how);
+        }
+    })
+}
+
+fn print_event(event: &Event, quiet: bool, verbose: bool) {
+    if let Some(line) = report::progress(event, verbose).filter(|_| !quiet) {
+        eprintln!("{line}");
+    }
+}
+
+/// Plans for hosts that are enrolled already; the others carry why nothing is sent to them.
+pub fn enrolled(sources: &Sources) -> Result<Vec<HostPlan>> {
+    let plan = |host: &HostName| {
+        let sets = sources.sets(host)?;
+        let admitted = plan::admit(&sources.bundle, sources.host(host), &sets);
+        let (host_keys, refused) = match admitted {
+            Ok(keys) => (HostKeys::Pinned(keys), None),
+            Err(failure) => (HostKeys::Pinned(Vec::new()), Some(failure)),
+        };
+        Ok(host_plan(sources, host, host_keys, sets, refused))
+    };
+    sources.hosts.iter().map(plan).collect()
+}
+
+pub fn host_plan(
+    sources: &Sources,
+    host: &HostName,
+    host_keys: HostKeys,
+    sets: Vec<DesiredSet>,
+    refused: Option<crate::words::Failure>,
+) -> HostPlan {
+    // A host that no play means is skipped, enrolled or not.
+    let refused = refused.filter(|_| !sets.is_empty());
+    HostPlan { endpoint: sources.host(host).endpoint.clone(), host_keys, sets, refused }
+}
+
+/// The user's, the project's and the system's known_hosts.
+pub fn known_hosts(shared: &Shared) -> Result<Arc<KnownHosts>> {
+    let mut files = Vec::new();
+    if let Some(home) = std::env::var_os("HOME").map(PathBuf::from) {
+        files.extend(["known_hosts", "known_hosts2"].map(|name| home.join(".ssh").join(name)));
+    }
+    let project = shared.project()?;
+    files.push(project.bundle.with_file_name("known_hosts"));
+    files.push(PathBuf::from("/etc/ssh/ssh_known_hosts"));
+    Ok(Arc::new(KnownHosts::load(&files)?))
+}

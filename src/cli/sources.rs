@@ -1,0 +1,64 @@
+//! `Sources`: what a command on hosts starts from: inventory, playbooks, the opened bundle, and the hosts that are meant.
+
+use super::last_seen::LastSeen;
+use super::unlock::unlock;
+use super::{Project, Shared};
+use crate::bundle::{Bundle, BundleFile, Unlock};
+use crate::inventory::{Host, Inventory};
+use crate::plan::DesiredSet;
+use crate::playbook::Playbook;
+use crate::words::{HostName, Result};
+use std::time::Instant;
+
+pub struct Sources {
+    pub inventory: Inventory,
+    pub playbook: Playbook,
+    pub hosts: Vec<HostName>,
+    pub bundle: Bundle,
+    pub file: BundleFile,
+    pub last_seen: LastSeen,
+    pub unlock: Unlock,
+}
+
+impl Sources {
+    /// Reads everything there is to read, cheapest first: a mistyped host is told before a second is spent on the password.
+    pub fn load(shared: &Shared) -> Result<Self> {
+        let project = shared.project()?;
+        let (inventory, playbook, hosts) = named(shared, &project)?;
+        let unlock = unlock(shared, &project.bundle)?;
+        let started = Instant::now();
+        let (file, bundle) = BundleFile::open(&project.bundle, &unlock)?;
+        shared.detail(format_args!("{}: opened in {:.1} s", project.bundle.display(), started.elapsed().as_secs_f64()));
+        let mut last_seen = LastSeen::of(&project.bundle)?;
+        last_seen.check(&bundle)?;
+        if !shared.check {
+            last_seen.record(&bundle)?;
+        }
+        Ok(Self { inventory, playbook, hosts, bundle, file, last_seen, unlock })
+    }
+
+    pub fn host(&self, name: &HostName) -> &Host {
+        self.inventory.host(name).expect("the name came from this inventory")
+    }
+
+    /// What the plays give this host.
+    pub fn sets(&self, host: &HostName) -> Result<Vec<DesiredSet>> {
+        DesiredSet::for_host(&self.inventory, &self.playbook, &self.bundle, self.host(host))
+    }
+
+    /// Saves the bundle if it has changed, and says so.
+    pub fn save(&mut self, shared: &Shared) -> Result<()> {
+        if self.file.save(&mut self.bundle)? {
+            self.last_seen.record(&self.bundle)?;
+            shared.say(format_args!("{}: generation {}", self.file.path().display(), self.bundle.generation()));
+        }
+        Ok(())
+    }
+}
+
+fn named(shared: &Shared, project: &Project) -> Result<(Inventory, Playbook, Vec<HostName>)> {
+    let inventory = Inventory::load(&project.inventory)?;
+    let playbook = Playbook::load(&project.playbooks)?;
+    let hosts = inventory.select(&shared.pattern()?)?.into_iter().map(|host| host.name.clone()).collect();
+    Ok((inventory, playbook, hosts))
+}

@@ -62,9 +62,11 @@ impl Draft {
     /// One key of `[hosts]`: a host, or all hosts of a range with the same settings.
     fn add_hosts(&mut self, key: &str, table: &TomlTable<'_>, seen: &mut HashSet<HostName>) -> Result<()> {
         let known: Vec<&str> = settings::KEYS.into_iter().chain(["groups"]).collect();
-        table.only(&known).map_err(|error| match table.keys().find(|key| !known.contains(key) && table.is_table(key)) {
-            Some(inner) => error.hint(format!("a host name with a dot is quoted: \"{key}.{inner}\"")),
-            None => error,
+        table.only(&known).map_err(|error| {
+            match table.keys().find(|key| !known.contains(key) && table.is_table(key)) {
+                Some(inner) => error.hint(format!("a host name with a dot is quoted: \"{key}.{inner}\"")),
+                None => error,
+            }
         })?;
         let settings = Settings::read(table)?;
         let groups = names(table, "groups")?;
@@ -73,7 +75,12 @@ impl Draft {
                 let twice = Error::new(format!("host \"{name}\" is here a second time"));
                 return Err(twice.at(table.place()).hint("a range and a name, or two ranges, overlap"));
             }
-            self.add_host(HostDraft { name, place: table.place(), groups: groups.clone(), settings: settings.clone() })?;
+            self.add_host(HostDraft {
+                name,
+                place: table.place(),
+                groups: groups.clone(),
+                settings: settings.clone(),
+            })?;
         }
         Ok(())
     }

@@ -144,7 +144,10 @@ fn resolved(
 }
 
 fn no_user(host: &HostDraft) -> Error {
-    Error::new(format!("host \"{}\": no user is given, and the name you are logged in by here cannot stand for it", host.name))
-        .at(&host.place)
-        .hint("write user = \"root\" under [defaults]")
+    Error::new(format!(
+        "host \"{}\": no user is given, and the name you are logged in by here cannot stand for it",
+        host.name
+    ))
+    .at(&host.place)
+    .hint("write user = \"root\" under [defaults]")
 }

@@ -97,9 +97,8 @@ impl<'a> Matcher<'a> {
 
     /// Does the host, or a group it is in, have a name that matches?
     fn has(&self, host: &Host) -> bool {
-        let named = |is: &dyn Fn(&str) -> bool| {
-            is(host.name.as_str()) || host.groups.iter().any(|group| is(group.as_str()))
-        };
+        let named =
+            |is: &dyn Fn(&str) -> bool| is(host.name.as_str()) || host.groups.iter().any(|group| is(group.as_str()));
         match self {
             Self::All => true,
             Self::Plain("ungrouped") => host.groups.is_empty(),

@@ -114,7 +114,7 @@ fn agree<T: PartialEq>(key: &str, own: &mut Option<Written<T>>, other: Option<Wr
 }
 
 fn text<T>(table: &TomlTable<'_>, key: &str, read: impl Fn(&str) -> Result<T>) -> Result<Option<Written<T>>> {
-    Ok(table.read(key, |text| read(text))?.map(|value| Written { value, place: table.place_of(key) }))
+    Ok(table.read(key, read)?.map(|value| Written { value, place: table.place_of(key) }))
 }
 
 fn values(vars: &TomlTable<'_>) -> BTreeMap<String, Written<toml::Value>> {
@@ -222,8 +222,24 @@ mod tests {
 
     /// What must never reach a command line, a resolver or a terminal.
     const DANGEROUS: [&str; 18] = [
-        "", "-oProxyCommand=x", "-x", "a b", "a\tb", "a\nb", "a\0b", "a;b", "$(x)", "$HOME", "`x`", "a'b", "a\"b", "%h",
-        "a|b", "a&b", "ä", "a\u{1b}[31m",
+        "",
+        "-oProxyCommand=x",
+        "-x",
+        "a b",
+        "a\tb",
+        "a\nb",
+        "a\0b",
+        "a;b",
+        "$(x)",
+        "$HOME",
+        "`x`",
+        "a'b",
+        "a\"b",
+        "%h",
+        "a|b",
+        "a&b",
+        "ä",
+        "a\u{1b}[31m",
     ];
 
     #[test]
@@ -253,7 +269,8 @@ mod tests {
             assert_eq!(jump(good).unwrap().as_deref(), Some(good));
         }
         assert_eq!(jump("none").unwrap(), None);
-        for bad in DANGEROUS.iter().chain(&["a,", ",a", "a:0", "a:70000", "a:+1", "a:", "@a", "a@b@c", "[a]", "[::1]x"]) {
+        for bad in DANGEROUS.iter().chain(&["a,", ",a", "a:0", "a:70000", "a:+1", "a:", "@a", "a@b@c", "[a]", "[::1]x"])
+        {
             assert!(jump(bad).is_err(), "{bad:?}");
         }
     }

@@ -148,7 +148,8 @@ fn without_a_user_it_is_who_runs_this() {
 #[test]
 fn files_are_joined_and_must_agree() {
     let first = ("a.toml", "[hosts]\nh = { port = 1, groups = ['x'], vars = { k = 1 } }");
-    let joined = load_files(&[first, ("b.toml", "[hosts]\nh = { user = 'u', port = 1, groups = ['y'] }\n\"i[1:2]\" = {}")]);
+    let joined =
+        load_files(&[first, ("b.toml", "[hosts]\nh = { user = 'u', port = 1, groups = ['y'] }\n\"i[1:2]\" = {}")]);
     let joined = joined.unwrap();
     let names: Vec<_> = joined.hosts().iter().map(|host| host.name.as_str()).collect();
     assert_eq!(names, ["h", "i1", "i2"]);

@@ -30,8 +30,10 @@ pub fn entitlements<'a>(inventory: &Inventory, playbook: &'a Playbook, host: &Ho
         }
         let root = root(play, host)?;
         if let Some(other) = found.iter().find(|other| other.root == root) {
-            let why =
-                format!("plays \"{}\" and \"{}\" have the same root {root} on host \"{}\"", other.play.name, play.name, host.name);
+            let why = format!(
+                "plays \"{}\" and \"{}\" have the same root {root} on host \"{}\"",
+                other.play.name, play.name, host.name
+            );
             return Err(Error::new(why).hint("a set belongs to one play; give each play a root of its own"));
         }
         found.push(Entitlement { play, root, services: services(inventory, play, host)? });
@@ -65,9 +67,8 @@ fn sources(service: &Service, own: &[&Service], play: &Play) -> Vec<ServiceName>
     if service.include.is_empty() {
         return vec![service.name.clone()];
     }
-    let included = |other: &&&Service| {
-        other.include.is_empty() && service.include.iter().any(|glob| glob.matches(&other.name))
-    };
+    let included =
+        |other: &&&Service| other.include.is_empty() && service.include.iter().any(|glob| glob.matches(&other.name));
     let mut sources: Vec<_> = own.iter().filter(included).map(|other| other.name.clone()).collect();
     for name in service.include.iter().filter_map(|glob| glob.exact()) {
         if !sources.contains(&name) && !play.services.iter().any(|other| other.name == name) {
@@ -94,7 +95,8 @@ mod tests {
     use super::*;
     use crate::words::HostName;
 
-    const INVENTORY: &str = "[hosts]\nweb1.groups=['web']\nweb2 = { groups=['web','staging'], root='/srv/host' }\ndb1={}";
+    const INVENTORY: &str =
+        "[hosts]\nweb1.groups=['web']\nweb2 = { groups=['web','staging'], root='/srv/host' }\ndb1={}";
 
     fn load(inventory: &str, playbook: &str) -> Result<(Inventory, Playbook)> {
         let dir = tempfile::tempdir().unwrap();
@@ -176,7 +178,10 @@ mod tests {
     fn a_pattern_that_matches_nothing_names_its_place() {
         let bad = PLAYBOOK.replace("all:!staging", "all:!stagin");
         let error = got(INVENTORY, &bad, "web1").unwrap_err();
-        assert!(error.to_string().starts_with("play \"main\": service \"live\": hosts: host pattern `!stagin`"), "{error}");
+        assert!(
+            error.to_string().starts_with("play \"main\": service \"live\": hosts: host pattern `!stagin`"),
+            "{error}"
+        );
         assert_eq!(error.hints(), ["did you mean \"staging\"?"]);
     }
 

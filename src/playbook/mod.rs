@@ -8,7 +8,7 @@ mod service_glob;
 #[cfg(test)]
 mod tests;
 
-use crate::words::{Error, Mode, Pattern, PlayName, Principal, Result, RemotePath, ServiceName, TomlFiles};
+use crate::words::{Error, Mode, Pattern, PlayName, Principal, RemotePath, Result, ServiceName, TomlFiles};
 use std::collections::HashMap;
 use std::path::Path;
 

@@ -114,7 +114,7 @@ fn agree<T: PartialEq>(key: &str, own: &mut Option<Written<T>>, other: Option<Wr
 }
 
 fn text<T>(table: &TomlTable<'_>, key: &str, read: impl Fn(&str) -> Result<T>) -> Result<Option<Written<T>>> {
-    Ok(table.read(key, |text| read(text))?.map(|value| Written { value, place: table.place_of(key) }))
+    Ok(table.read(key, read)?.map(|value| Written { value, place: table.place_of(key) }))
 }
 
 fn values(vars: &TomlTable<'_>) -> BTreeMap<String, Written<toml::Value>> {

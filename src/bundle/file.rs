@@ -57,9 +57,7 @@ impl BundleFile {
     }
 
     fn create_here(path: &Path, bundle: &mut Bundle, unlock: &Unlock) -> Result<Self> {
-        if path.symlink_metadata().is_ok() {
-            return Err(there_is_one());
-        }
+        Self::refuse_taken(path)?;
         let opened_by = if bundle.recipients().is_empty() { OpenedBy::Password } else { OpenedBy::Identity };
         let is_proved = opened_by == OpenedBy::Password || unlock.has_identity();
         let unlock = unlock.clone();
@@ -74,6 +72,11 @@ impl BundleFile {
         bundle.saved(next);
         sync_directory(path)?;
         Ok(file)
+    }
+
+    /// A bundle is never overwritten by a new one.
+    pub fn refuse_taken(path: &Path) -> Result<()> {
+        if path.symlink_metadata().is_ok() { Err(there_is_one()) } else { Ok(()) }
     }
 
     /// Seals what changed as the next generation. False, and nothing is written, when nothing changed.

@@ -22,5 +22,5 @@ pub use generator::{Generator, Random};
 pub use layout::{Document, Item, Place, Scope, SecretName};
 pub use opened::{Bundle, Content, new_identity};
 pub use record::{Enrolment, Metadata};
-pub use sealed::{identities, seal_to_password};
+pub use sealed::{identities, identity_text, seal_identity};
 pub use unlock::{OpenedBy, Unlock};

@@ -167,6 +167,11 @@ pub fn identity_text(key: &x25519::Identity) -> Secret {
     Secret::new([text.expose_secret().as_bytes(), b"\n"].concat())
 }
 
+/// An identity file locked with a password: an armored age file, which stock age takes as an identity too.
+pub fn seal_identity(text: &Secret, password: &Secret) -> Result<Secret> {
+    armored(&seal_to_password(text.expose(), password)?).map(Secret::new)
+}
+
 fn phrase(password: &Secret) -> Option<SecretString> {
     std::str::from_utf8(password.expose()).ok().map(|text| SecretString::from(text.to_owned()))
 }

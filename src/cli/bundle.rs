@@ -1,12 +1,121 @@
-//! (being built)
+//! `distribute bundle`: create, change and read `secrets.age`. Each command is a file; here is what they share.
 
-use super::Shared;
-use crate::words::Result;
+mod check;
+mod create;
+mod edit;
+mod get;
+mod list;
+mod set;
+
+use super::shared::print_note;
+use super::{Shared, unlock};
+use crate::bundle::{Bundle, BundleFile, Scope, SecretName};
+use crate::words::{Error, GroupName, HostName, Result, ServiceName, nearest};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
 
-pub fn run(_args: Args, _shared: &Shared) -> Result<ExitCode> {
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Make a new bundle from env files and directories of files
+    Create(create::Args),
+    /// Open an env file in your editor, in memory only
+    Edit(edit::Args),
+    /// Set one value or file, from stdin, from a hidden prompt, or generated
+    Set(set::Args),
+    /// Write one value, file or env file to stdout
+    Get(get::Args),
+    /// Names and ages of all secrets; never values
+    List(list::Args),
+    /// Open the bundle and say what is in it
+    Check(check::Args),
+}
+
+pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
+    match args.command {
+        Command::Create(args) => create::run(args, shared),
+        Command::Edit(args) => edit::run(args, shared),
+        Command::Set(args) => set::run(args, shared),
+        Command::Get(args) => get::run(args, shared),
+        Command::List(args) => list::run(args, shared),
+        Command::Check(args) => check::run(args, shared),
+    }?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn open(shared: &Shared) -> Result<(BundleFile, Bundle)> {
+    let path = shared.project()?.bundle;
+    BundleFile::open(&path, &unlock::unlock(shared, &path)?)
+}
+
+/// Saves what changed and says which generation it became.
+fn save(file: &mut BundleFile, bundle: &mut Bundle, shared: &Shared) -> Result<()> {
+    if shared.check {
+        print_note(shared, "--check: nothing was written");
+    } else if file.save(bundle)? {
+        print_note(shared, &generation(file, bundle));
+    }
+    Ok(())
+}
+
+fn generation(file: &BundleFile, bundle: &Bundle) -> String {
+    format!("{}: generation {}", file_name(file), bundle.generation())
+}
+
+fn file_name(file: &BundleFile) -> String {
+    file.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// An override instead of the value for everybody.
+#[derive(clap::Args)]
+struct Override {
+    /// The override of this group
+    #[arg(long, value_name = "GROUP", conflicts_with = "host")]
+    group: Option<GroupName>,
+    /// The override of this host
+    #[arg(long, value_name = "HOST")]
+    host: Option<HostName>,
+}
+
+impl Override {
+    fn scope(&self) -> Scope {
+        match (&self.group, &self.host) {
+            (Some(group), _) => Scope::Group(group.clone()),
+            (None, Some(host)) => Scope::Host(host.clone()),
+            (None, None) => Scope::Common,
+        }
+    }
+
+    /// The name as typed, in the scope of the options unless it carries its own.
+    fn name(&self, text: &str) -> Result<SecretName> {
+        let name: SecretName = text.parse()?;
+        match (name.scope == Scope::Common, self.scope()) {
+            (true, scope) => Ok(name.within(scope)),
+            (false, Scope::Common) => Ok(name),
+            _ => Err(Error::new(format!("{name} says already whose it is; leave out --host and --group"))),
+        }
+    }
+}
+
+fn unknown_service(service: &ServiceName, bundle: &Bundle) -> Error {
+    let services = bundle.services();
+    let near = nearest(service.as_str(), services.iter().map(ServiceName::as_str)).map(str::to_owned);
+    suggest(Error::new(format!("the bundle has no service {service}")), near)
+}
+
+fn unknown_secret(name: &SecretName, bundle: &Bundle) -> Error {
+    let names: Vec<String> = bundle.secrets().iter().map(SecretName::to_string).collect();
+    let near = nearest(&name.to_string(), names.iter().map(String::as_str)).map(str::to_owned);
+    suggest(Error::new(format!("the bundle has no {name}")), near)
+}
+
+fn suggest(error: Error, near: Option<String>) -> Error {
+    match near {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error.hint("`distribute bundle list` shows what there is"),
+    }
 }

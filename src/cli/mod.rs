@@ -2,11 +2,14 @@
 
 mod bundle;
 mod deploy;
+mod editor;
 mod fleet;
 mod inventory;
 mod keygen;
 mod last_seen;
+mod memory_file;
 mod project;
+mod prompt;
 mod setup;
 mod shared;
 mod sources;
@@ -57,7 +60,7 @@ enum Command {
 
 /// Runs the program for these arguments. Prints results to stdout and errors to stderr.
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    let matches = match Cli::command().try_get_matches_from(arguments) {
+    let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         // clap's own code for a usage error is 2, which here means that a host failed.
         Err(error) => {
@@ -65,7 +68,10 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
-    let cli = Cli::from_arg_matches(&matches).expect("clap checked the arguments");
+    let mut cli = Cli::from_arg_matches(&matches).expect("clap checked the arguments");
+    if let Some(format) = format_behind(&matches) {
+        cli.shared.output = format;
+    }
     let quiet_pipe = |error: &Error| error.message() == shared::BROKEN_PIPE;
     match dispatch(cli) {
         Ok(code) => code,
@@ -75,6 +81,23 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             ExitCode::from(1)
         }
     }
+}
+
+/// `-o` is the format in front of every command and behind it; only behind `keygen` it is the file, as in age-keygen.
+fn command() -> clap::Command {
+    let command = Cli::command();
+    let output = command.get_arguments().find(|arg| arg.get_id() == "output").cloned().expect("it is a shared option");
+    command.mut_subcommands(|sub| match sub.get_name() {
+        "keygen" => sub,
+        _ => sub.arg(output.clone().global(true)),
+    })
+}
+
+/// The format that was given behind the command.
+fn format_behind(matches: &clap::ArgMatches) -> Option<Format> {
+    let (_, behind) = matches.subcommand()?;
+    let format = behind.try_get_one::<Format>("output").ok()??;
+    (behind.value_source("output") == Some(clap::parser::ValueSource::CommandLine)).then_some(*format)
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode> {

@@ -40,7 +40,8 @@ pub struct Shared {
     #[arg(long, global = true)]
     pub diff: bool,
     /// How results are written to stdout
-    #[arg(short, long, value_name = "FORMAT", global = true, default_value = "human", env = "DISTRIBUTE_OUTPUT")]
+    // Not global here: `command()` puts it behind each command, because behind keygen -o is something else.
+    #[arg(short, long, value_name = "FORMAT", default_value = "human", env = "DISTRIBUTE_OUTPUT")]
     pub output: Format,
     /// Only results and errors
     #[arg(short, long, global = true)]
@@ -119,14 +120,25 @@ fn patterns_in(path: &str) -> Result<Vec<String>> {
 
 pub(super) const BROKEN_PIPE: &str = "stdout was closed";
 
-/// Writes a result to stdout. A reader that went away (`| head`) is not an error of ours.
 pub fn print_result(text: &str) -> Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// Writes a result to stdout. A reader that went away (`| head`) is not an error of ours.
+pub fn print_bytes(bytes: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
     written.map_err(|error| match error.kind() {
         std::io::ErrorKind::BrokenPipe => Error::new(BROKEN_PIPE),
         _ => Error::new("writing to stdout").because(error),
     })
+}
+
+/// Says on stderr what was done, unless `--quiet`.
+pub fn print_note(shared: &Shared, text: &str) {
+    if !shared.quiet {
+        let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+    }
 }
 
 /// Prints `error: …` and each hint on a line of its own.

@@ -1,0 +1,91 @@
+//! `bundle set`: one value or file. It comes from stdin, a hidden prompt or a generator; never from the command line, where
+//! every user of the machine could read it.
+
+use super::Override;
+use crate::bundle::{Bundle, Generator, Item, SecretName, system_random};
+use crate::cli::shared::print_note;
+use crate::cli::{Shared, prompt};
+use crate::words::{Error, Period, Result, Secret};
+use chrono::Utc;
+use std::ffi::OsString;
+use std::io::{IsTerminal, Read};
+use zeroize::Zeroizing;
+
+const LARGEST: u64 = 16 << 20;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// SERVICE.KEY for a value, SERVICE/FILE for a file
+    name: String,
+    /// Make the value: password:N, alnum:N, hex:N, base64:N or uuid
+    #[arg(long, value_name = "SPEC")]
+    generate: Option<String>,
+    /// How often it is to be rotated, such as 90d
+    #[arg(long, value_name = "PERIOD")]
+    rotate_every: Option<Period>,
+    #[command(flatten)]
+    whose: Override,
+    /// A value does not belong here; taken only to say so.
+    #[arg(hide = true, allow_hyphen_values = true)]
+    value: Vec<OsString>,
+}
+
+pub fn run(args: Args, shared: &Shared) -> Result<()> {
+    // Before anything of it could be shown in another error.
+    if !args.value.is_empty() || args.name.contains('=') {
+        return Err(value_in_argument());
+    }
+    let name = args.whose.name(&args.name)?;
+    let generator = args.generate.as_deref().map(str::parse::<Generator>).transpose()?;
+    let (mut file, mut bundle) = super::open(shared)?;
+    let value = match generator {
+        Some(generator) => generator.generate(&mut system_random),
+        None => value_for(&name)?,
+    };
+    print_note(shared, &format!("{name}: {}", apply(&mut bundle, &name, value)));
+    if generator.is_some() || args.rotate_every.is_some() {
+        bundle.describe(&name, |known| {
+            known.generator = generator.map(|generator| generator.to_string()).or(known.generator.take());
+            known.rotate_every = args.rotate_every.or(known.rotate_every);
+        });
+    }
+    super::save(&mut file, &mut bundle, shared)
+}
+
+fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret) -> &'static str {
+    let is_new = bundle.value(name).is_none();
+    match (bundle.set(name, value, Utc::now()), is_new) {
+        (false, _) => "unchanged",
+        (true, true) => "new",
+        (true, false) => "changed",
+    }
+}
+
+fn value_for(name: &SecretName) -> Result<Secret> {
+    if std::io::stdin().is_terminal() {
+        return prompt::hidden_twice(&format!("value of {name}"));
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
+    let read = std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|e| Error::new("reading stdin").because(e))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Error::new("what came on stdin is larger than 16 MiB"));
+    }
+    if bytes.is_empty() {
+        return Err(Error::new("nothing came on stdin; nothing was changed")
+            .hint("the value comes on stdin, or from --generate; an empty value is a newline alone"));
+    }
+    let value = match name.item {
+        Item::Key(_) => bytes.strip_suffix(b"\n").unwrap_or(&bytes),
+        Item::File(_) => &bytes[..],
+    };
+    Ok(Secret::new(value))
+}
+
+fn value_in_argument() -> Error {
+    Error::new(
+        "a value does not belong in an argument: every user of this machine can see it there; nothing was changed",
+    )
+    .hint("give it on stdin, or type it at the hidden prompt: distribute bundle set SERVICE.KEY")
+    .hint("the shell's history may hold it now: take it out there, and make a new value if others can read either")
+}

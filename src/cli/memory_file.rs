@@ -1,0 +1,115 @@
+//! `MemoryFile`: a file for an editor, in a private directory on a file system that lives in memory. Wiped when dropped,
+//! together with whatever the editor put beside it.
+
+use crate::bundle::system_random;
+use crate::words::{Error, Result, Secret};
+use data_encoding::HEXLOWER;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
+use zeroize::Zeroizing;
+
+const LARGEST: u64 = 16 << 20;
+
+pub struct MemoryFile {
+    directory: PathBuf,
+    path: PathBuf,
+}
+
+impl MemoryFile {
+    pub fn create(name: &str) -> Result<Self> {
+        let base = base()?;
+        let mut random = [0; 8];
+        system_random(&mut random);
+        let directory = base.join(format!("distribute-{}", HEXLOWER.encode(&random)));
+        let made = DirBuilder::new().mode(0o700).create(&directory);
+        made.map_err(|e| Error::new(format!("making {}", directory.display())).because(e))?;
+        Ok(Self { path: directory.join(name), directory })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn write(&self, text: &Secret) -> Result<()> {
+        let failed = |e| Error::new(format!("writing {}", self.path.display())).because(e);
+        wipe(&self.path);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path).map_err(failed)?;
+        file.write_all(text.expose()).map_err(failed)
+    }
+
+    pub fn read(&self) -> Result<Secret> {
+        let failed = |e| Error::new("reading what the editor left").because(e);
+        let found = self.path.symlink_metadata().map_err(failed)?;
+        if !found.is_file() || found.len() > LARGEST {
+            return Err(Error::new("what the editor left is not a file of 16 MiB at most"));
+        }
+        let mut bytes = Zeroizing::new(Vec::with_capacity(found.len() as usize + 1));
+        File::open(&self.path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes)).map_err(failed)?;
+        Ok(Secret::new(std::mem::take(&mut *bytes)))
+    }
+}
+
+impl Drop for MemoryFile {
+    fn drop(&mut self) {
+        let entries = WalkDir::new(&self.directory).into_iter().flatten();
+        entries.filter(|entry| entry.file_type().is_file()).for_each(|entry| wipe(entry.path()));
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Overwrites and unlinks. In memory the same pages are overwritten.
+fn wipe(path: &Path) {
+    let Ok(found) = path.symlink_metadata() else { return };
+    if found.is_file()
+        && let Ok(mut file) = OpenOptions::new().write(true).open(path)
+    {
+        let _ = file.write_all(&vec![0; found.len().min(LARGEST) as usize]);
+    }
+    let _ = fs::remove_file(path);
+}
+
+/// The user's runtime directory or shared memory, whichever is really in memory.
+fn base() -> Result<PathBuf> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    let places: Vec<PathBuf> = runtime.into_iter().chain([PathBuf::from("/dev/shm")]).collect();
+    places.into_iter().find(|path| is_in_memory(path)).ok_or_else(|| {
+        Error::new("there is no file system in memory to edit on: neither XDG_RUNTIME_DIR nor /dev/shm is one")
+            .hint("secrets are never put on a disk in clear text; `distribute bundle set` needs no file")
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn is_in_memory(path: &Path) -> bool {
+    use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+    const RAMFS_MAGIC: u64 = 0x8584_58f6;
+    statfs(path)
+        .is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC || found.filesystem_type().0 as u64 == RAMFS_MAGIC)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_in_memory(_path: &Path) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left() {
+        let Ok(file) = MemoryFile::create("a.env") else {
+            eprintln!("skipped: no file system in memory here");
+            return;
+        };
+        file.write(&Secret::new(*b"A=1\n")).unwrap();
+        file.write(&Secret::new(*b"A=2\n")).unwrap();
+        assert_eq!(file.read().unwrap().expose(), b"A=2\n");
+        let directory = file.path().parent().unwrap().to_owned();
+        fs::write(directory.join("a.env~"), "backup").unwrap();
+        drop(file);
+        assert!(!directory.exists());
+    }
+}

@@ -1,0 +1,75 @@
+//! Questions to a person at the terminal. Hidden answers come in byte by byte with echo off; nothing of them is ever shown.
+
+use crate::words::{Error, Result, Secret};
+use nix::sys::termios::{self, LocalFlags, SetArg, Termios};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use zeroize::Zeroizing;
+
+const LONGEST: usize = 64 * 1024;
+
+/// Asks twice for something that is not shown, until both are the same.
+pub fn hidden_twice(label: &str) -> Result<Secret> {
+    let first = hidden(label)?;
+    if hidden(&format!("{label}, again"))? == first {
+        return Ok(first);
+    }
+    Err(Error::new("the two are not the same; nothing was changed"))
+}
+
+/// Asks for something that is not shown.
+pub fn hidden(label: &str) -> Result<Secret> {
+    let mut terminal = Quiet::open()?;
+    terminal.say(&format!("{label}: "))?;
+    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
+    loop {
+        match terminal.byte()? {
+            b'\r' | b'\n' => break,
+            0x03 | 0x04 => return Err(Error::new("interrupted; nothing was changed")),
+            0x7f | 0x08 => drop(line.pop()),
+            0x15 => line.clear(),
+            _ if line.len() == LONGEST => return Err(Error::new("that is too long to be typed")),
+            byte => line.push(byte),
+        }
+    }
+    Ok(Secret::new(&line[..]))
+}
+
+/// The terminal itself, whatever stdin is, without echo and without signals until it is dropped.
+struct Quiet {
+    terminal: File,
+    before: Termios,
+}
+
+impl Quiet {
+    fn open() -> Result<Self> {
+        let failed = |error| Error::new("there is no terminal to ask on").because(error);
+        let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(failed)?;
+        let before = termios::tcgetattr(&terminal).map_err(|e| failed(e.into()))?;
+        let mut quiet = before.clone();
+        // Without ISIG, Ctrl-C arrives as a byte, and the terminal is put right before we end.
+        quiet.local_flags.remove(LocalFlags::ECHO | LocalFlags::ECHONL | LocalFlags::ICANON | LocalFlags::ISIG);
+        termios::tcsetattr(&terminal, SetArg::TCSAFLUSH, &quiet).map_err(|e| failed(e.into()))?;
+        Ok(Self { terminal, before })
+    }
+
+    fn say(&mut self, text: &str) -> Result<()> {
+        self.terminal.write_all(text.as_bytes()).map_err(|e| Error::new("writing to the terminal").because(e))
+    }
+
+    fn byte(&mut self) -> Result<u8> {
+        let mut byte = [0];
+        match self.terminal.read(&mut byte) {
+            Ok(1) => Ok(byte[0]),
+            Ok(_) => Err(Error::new("the terminal was closed; nothing was changed")),
+            Err(error) => Err(Error::new("reading from the terminal").because(error)),
+        }
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        let _ = termios::tcsetattr(&self.terminal, SetArg::TCSAFLUSH, &self.before);
+        let _ = self.terminal.write_all(b"\n");
+    }
+}

@@ -176,7 +176,8 @@ impl Visit {
         if *self.stop.borrow() > Stop::No {
             return Err(interrupted(Phase::Stage));
         }
-        let pushed = self.push(&mut talk, &nonce, &transactions).await?;
+        let mut pushed = self.push(&mut talk, &nonce, &transactions).await?;
+        pushed.facts.uid = facts.uid;
         self.conclude(&pushed)
     }
 

@@ -21,7 +21,7 @@ pub fn command() -> &'static str {
             match c {
                 '\n' => encoded.push_str("\\n"),
                 '\'' | '"' | '$' | '`' | '\\' | '!' | '\t' => {
-                    write!(encoded, "\\0{:o}", c as u32).expect("a string takes it")
+                    write!(encoded, "\\0{:03o}", c as u32).expect("a string takes it")
                 }
                 c => encoded.push(c),
             }

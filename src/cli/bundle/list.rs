@@ -57,7 +57,7 @@ fn shown(item: &Item) -> String {
 /// Since when the youngest of them is what it is.
 fn age(bundle: &Bundle, names: &[SecretName], now: DateTime<Utc>) -> String {
     let since = names.iter().filter_map(|name| bundle.metadata(name)?.since()).max();
-    let seconds = |since| (now - since).num_seconds().max(0) as u64;
+    let seconds = |since: chrono::DateTime<chrono::Utc>| (now - since).num_seconds().max(0) as u64;
     since.map_or_else(|| "-".to_owned(), |since| Period::from_secs(seconds(since)).to_string())
 }
 

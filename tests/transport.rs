@@ -1,8 +1,14 @@
 //! The way to a host, tried against a real sshd, ssh-agent and dropbear, and against servers that misbehave. Nothing
 //! here asserts on how long a thing took, only that it ended.
 
+#[path = "transport/faults.rs"]
+mod faults;
+#[path = "transport/here.rs"]
+mod here;
 #[path = "support/sshd.rs"]
 mod sshd;
+#[path = "transport/strange.rs"]
+mod strange;
 #[path = "support/way.rs"]
 mod way;
 

@@ -33,7 +33,9 @@ pub(super) async fn dial(endpoint: &Endpoint, deadlines: &Deadlines) -> Result<D
     let mut troubles = Vec::new();
     for peer in addresses {
         match timeout(deadlines.connect, TcpStream::connect(peer)).await {
-            Ok(Ok(tcp)) => return dialled(tcp, peer).map_err(|e| trouble(endpoint, &[format!("{peer}: {}", told(&e))])),
+            Ok(Ok(tcp)) => {
+                return dialled(tcp, peer).map_err(|e| trouble(endpoint, &[format!("{peer}: {}", told(&e))]));
+            }
             Ok(Err(e)) => troubles.push(format!("{peer}: {}", told(&e))),
             Err(_) => troubles.push(format!("{peer}: no answer within {}", shown(deadlines.connect))),
         }
@@ -67,10 +69,8 @@ async fn resolve(endpoint: &Endpoint, deadlines: &Deadlines) -> Result<Vec<Socke
 }
 
 fn trouble(endpoint: &Endpoint, troubles: &[String]) -> Failure {
-    Failure::new(Phase::Connect, format!("cannot connect to {}", troubles.join("; "))).hint(format!(
-        "is the host up, sshd running there and the port right? try: {}",
-        super::paste_ssh(endpoint)
-    ))
+    Failure::new(Phase::Connect, format!("cannot connect to {}", troubles.join("; ")))
+        .hint(format!("is the host up, sshd running there and the port right? try: {}", super::paste_ssh(endpoint)))
 }
 
 /// An I/O error in the words that people search for.

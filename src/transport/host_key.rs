@@ -48,7 +48,7 @@ impl Judge {
             HostKeys::Known { known, accept_new } => Rule::Known { known: known.clone(), accept_new: *accept_new },
             HostKeys::Pinned(texts) => Rule::Pinned(pinned(texts)?),
         };
-        Ok(Self { host: endpoint.host.to_string(), address: endpoint.address.clone(), port: endpoint.port, rule })
+        Ok(Self { host: endpoint.host.to_string(), address: bare(&endpoint.address), port: endpoint.port, rule })
     }
 
     /// The types to ask the server for, known ones first.
@@ -135,6 +135,11 @@ impl Judge {
         let name = printable(lookup_name(&self.address, self.port).as_bytes(), 255);
         Failure::new(Phase::Hostkey, format!("the host key of {name} {what}"))
     }
+}
+
+/// `::1` for `[::1]`, as ssh takes it.
+fn bare(address: &str) -> String {
+    address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address).to_owned()
 }
 
 fn pinned(texts: &[String]) -> Result<Vec<PublicKey>, Failure> {

@@ -108,7 +108,8 @@ impl Session {
             writer.exec(true, command).await?; // wanting the answer costs no round trip: nobody waits for it
             Ok::<_, Error>((reader, writer))
         };
-        let failure = |why: String| Failure::new(Phase::Exec, format!("{} did not run the command: {why}", self.peer()));
+        let failure =
+            |why: String| Failure::new(Phase::Exec, format!("{} did not run the command: {why}", self.peer()));
         match timeout(self.open, opening).await {
             Ok(Ok((reader, writer))) => {
                 Ok(Channel::spawn(|input, mouth, gone| channel::pump(reader, writer, input, mouth, gone)))
@@ -150,7 +151,8 @@ fn config(host_key_types: Vec<Algorithm>) -> client::Config {
                 kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
             ]
             .into(),
-            cipher: vec![cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_128_CTR].into(),
+            cipher: vec![cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_128_CTR]
+                .into(),
             key: host_key_types.into(),
             compression: vec![compression::NONE].into(),
             ..Preferred::DEFAULT

@@ -191,7 +191,8 @@ impl Agent {
         wait_for("ssh-agent", || UnixStream::connect(agent.socket()).is_ok());
         for key in keys {
             let mut add = Command::new("ssh-add");
-            let added = add.arg("-q").arg(key).env("SSH_AUTH_SOCK", agent.socket()).stdin(Stdio::null()).output().unwrap();
+            let added =
+                add.arg("-q").arg(key).env("SSH_AUTH_SOCK", agent.socket()).stdin(Stdio::null()).output().unwrap();
             assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
         }
         agent
@@ -215,6 +216,14 @@ pub fn make_key(path: &Path, kind: &str, passphrase: &str) -> String {
     let made = keygen.args(["-q", "-t", kind, "-N", passphrase, "-C", "a test", "-f"]).arg(path).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     fs::read_to_string(path.with_extension("pub")).unwrap()
+}
+
+/// Lets an authority sign a key for a user; the certificate lies beside the key.
+pub fn certify(key: &Path, authority: &Path, user: &str) {
+    let mut keygen = Command::new("ssh-keygen");
+    let signed = keygen.args(["-q", "-I", "a test", "-n", user, "-s"]).arg(authority).arg(key.with_extension("pub"));
+    let signed = signed.output().unwrap();
+    assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
 }
 
 /// Takes the passphrase off a key.

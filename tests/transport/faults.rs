@@ -156,7 +156,8 @@ fn nothing_leaks_in_here() {
         }
         wait_until("after silent servers", || sockets() == before && tasks() == silent.len()).await;
 
-        let refused = connect(&endpoint(&sshd), &host_keys, &Keys::file(&sshd.key()).login(), &Deadlines::default()).await;
+        let refused =
+            connect(&endpoint(&sshd), &host_keys, &Keys::file(&sshd.key()).login(), &Deadlines::default()).await;
         assert_eq!(refused.unwrap_err().phase, Phase::Hostkey);
         wait_until("after a refused host key", || sockets() == before && tasks() == silent.len()).await;
 

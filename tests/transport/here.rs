@@ -21,7 +21,8 @@ fn a_local_command_runs_with_little_around_it() {
         let ran = run(&mut here, "cat; echo trouble >&2; exit 7", b"payload").await;
         assert_eq!((ran.out(), ran.err(), ran.exit), ("payload", "trouble\n", Some(7)));
         let ran = run(&mut here, "env | sed 's/=.*//' | sort | tr '\\n' ' '", b"").await;
-        let names: Vec<&str> = ran.out().split_whitespace().filter(|name| !matches!(*name, "PWD" | "_" | "SHLVL")).collect();
+        let names: Vec<&str> =
+            ran.out().split_whitespace().filter(|name| !matches!(*name, "PWD" | "_" | "SHLVL")).collect();
         assert_eq!(names, ["HOME", "LANG", "PATH"]);
         let ran = run(&mut here, "kill -9 $$", b"").await;
         assert_eq!((ran.exit, ran.signal.as_deref()), (None, Some("KILL")));

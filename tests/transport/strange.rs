@@ -67,7 +67,9 @@ async fn strange() -> Connection {
         russh::server::run_stream(config, stream, Strange).await.unwrap().await
     });
     let endpoint = endpoint_at("127.0.0.1", port, "anyone", Some(&user));
-    connect(&endpoint, &HostKeys::Pinned(vec![public]), &Keys::file(&user).login(), &Deadlines::default()).await.unwrap()
+    connect(&endpoint, &HostKeys::Pinned(vec![public]), &Keys::file(&user).login(), &Deadlines::default())
+        .await
+        .unwrap()
 }
 
 #[test]

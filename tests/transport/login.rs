@@ -6,9 +6,12 @@ use super::way::{self, Keys, open, run};
 use distribute::transport::{Deadlines, HostKeys, connect};
 use distribute::words::Phase;
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::time::Duration;
+use tempfile::TempDir;
 
 #[test]
 fn every_type_of_user_key_logs_in() {
@@ -180,5 +183,57 @@ fn a_second_factor_is_named() {
         let failure = open(&sshd, Keys::file(&sshd.key())).await.unwrap_err();
         assert_eq!(failure.phase, Phase::Auth);
         assert!(failure.message.contains("the server wants a second factor: password"), "{failure:?}");
+    });
+}
+
+/// An agent that shows one key and answers a request to sign with these bytes, or not at all.
+fn agent_that_does_not_sign(public: &str, answer: Option<&'static [u8]>) -> (TempDir, PathBuf) {
+    let dir = directory();
+    let socket = dir.path().join("agent");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let blob = data_encoding::BASE64.decode(public.split_whitespace().nth(1).unwrap().as_bytes()).unwrap();
+    let string = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
+    let identities = string(&[&[12, 0, 0, 0, 1], string(&blob).as_slice(), &string(b"held")].concat());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, identities) = (stream.unwrap(), identities.clone());
+            std::thread::spawn(move || {
+                let mut head = [0; 5];
+                while stream.read_exact(&mut head).is_ok() {
+                    let length = u32::from_be_bytes(head[..4].try_into().unwrap()) as usize;
+                    stream.read_exact(&mut vec![0; length - 1]).unwrap();
+                    match (head[4], answer) {
+                        (11, _) => stream.write_all(&identities).unwrap(),
+                        (13, Some(answer)) => stream.write_all(answer).unwrap(),
+                        (13, None) => {}
+                        _ => stream.write_all(&[0, 0, 0, 1, 5]).unwrap(), // session-bind is not known here
+                    }
+                }
+            });
+        }
+    });
+    (dir, socket)
+}
+
+#[test]
+fn an_agent_that_does_not_sign_is_told_or_passed_over() {
+    let sshd = Sshd::start(&[]);
+    let public = fs::read_to_string(sshd.key().with_extension("pub")).unwrap();
+    story(async {
+        let pinned = HostKeys::Pinned(vec![sshd.host_key()]);
+        let endpoint = way::endpoint_at(&sshd.address, sshd.port, &sshd.user, None);
+        let (_dir, silent) = agent_that_does_not_sign(&public, None);
+        let deadlines = Deadlines { auth: Duration::from_secs(2), ..Deadlines::default() };
+        let login = Keys::none().agent(&silent).login();
+        let failure = connect(&endpoint, &pinned, &login, &deadlines).await.unwrap_err();
+        assert!(failure.message.starts_with("login did not finish within 2 s (auth)"), "{failure:?}");
+        assert!(failure.message.contains("waiting for ssh-agent to sign") && failure.message.contains("held"));
+        // The same key from its file logs in after the agent has declined.
+        let (_dir, declines) = agent_that_does_not_sign(&public, Some(&[0, 0, 0, 1, 5]));
+        let login = Keys::none().agent(&declines).default(&sshd.key()).login();
+        connect(&endpoint, &pinned, &login, &deadlines).await.unwrap();
+        let login = Keys::none().agent(&declines).login();
+        let failure = connect(&endpoint, &pinned, &login, &deadlines).await.unwrap_err();
+        assert!(failure.message.contains("there is no signature with held"), "{failure:?}");
     });
 }

@@ -3,14 +3,14 @@
 //! sshd hangs up after six failures, so at most five keys are offered. Passwords are never asked for or sent.
 
 use super::deadlines::shown;
-use super::login::{AgentSocket, KeyFile, Login};
+use super::login::{AgentSocket, FileSigner, KeyFile, Login};
 use super::ssh::{Guard, Notes};
 use crate::inventory::Endpoint;
 use crate::words::{Failure, Phase, printable};
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use russh::keys::{Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{AgentAuthError, MethodKind, MethodSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +90,7 @@ struct Agent<'a> {
 
 enum Proof<'a> {
     File(&'a Arc<PrivateKey>),
+    Certificate(FileSigner, &'a Certificate),
     Agent(&'a mut AgentClient<UnixStream>, &'a AgentIdentity),
 }
 
@@ -207,11 +208,20 @@ impl<'a> Attempt<'a> {
     }
 
     async fn offer_file(&mut self, session: &mut Session, file: &KeyFile, key: &Arc<PrivateKey>) -> Step {
-        self.offer(session, key.public_key(), &file.path.display().to_string(), Proof::File(key)).await
+        let label = file.path.display().to_string();
+        if let Some(certificate) = &file.certificate {
+            let proof = Proof::Certificate(FileSigner(Arc::clone(key)), certificate);
+            match self.offer(session, key.public_key(), &label, proof).await {
+                Step::GoOn => {}
+                step => return step,
+            }
+        }
+        self.offer(session, key.public_key(), &label, Proof::File(key)).await
     }
 
     async fn offer(&mut self, session: &mut Session, public: &PublicKey, label: &str, mut proof: Proof<'_>) -> Step {
-        let is_certificate = matches!(proof, Proof::Agent(_, AgentIdentity::Certificate { .. }));
+        let is_certificate =
+            matches!(proof, Proof::Certificate(..) | Proof::Agent(_, AgentIdentity::Certificate { .. }));
         if !is_certificate && self.refused.iter().any(|refused| refused.key_data() == public.key_data()) {
             return Step::GoOn;
         }
@@ -228,7 +238,7 @@ impl<'a> Attempt<'a> {
                 Err(AgentAuthError::Send(_)) => Step::Stop,
                 Err(AgentAuthError::Key(e)) => {
                     let e = printable(e.to_string().as_bytes(), 120);
-                    self.remarks.push(format!("ssh-agent did not sign with {label}: {e}"));
+                    self.remarks.push(format!("there is no signature with {label}: {e}"));
                     return Step::GoOn;
                 }
             };
@@ -251,6 +261,9 @@ impl<'a> Attempt<'a> {
             Proof::File(key) => {
                 let key = PrivateKeyWithHashAlg::new(Arc::clone(key), hash);
                 session.authenticate_publickey(user, key).await.map_err(|_| russh::SendError {}.into())
+            }
+            Proof::Certificate(signer, certificate) => {
+                session.authenticate_certificate_with(user, certificate.clone(), hash, signer).await
             }
             Proof::Agent(agent, identity) => {
                 self.doing = "waiting for ssh-agent to sign (does the key want to be touched or confirmed?)".into();
@@ -329,16 +342,18 @@ impl<'a> Attempt<'a> {
             ),
             methods => failure(
                 message + &methods.map(|methods| format!("; the server takes {methods}")).unwrap_or_default(),
-                self.advice(),
+                self.advice(notes),
             ),
         }
     }
 
-    fn advice(&self) -> String {
+    fn advice(&self, notes: &Notes) -> String {
         if self.tried.is_empty() {
             return "set identity_file in the inventory, or load a key into ssh-agent: ssh-add".into();
         }
-        let which = if self.tried.len() > 1 { "set identity_file to the key that is meant; or " } else { "" };
+        let are_too_many = notes.farewell().is_some_and(|words| words.contains("Too many"));
+        let which =
+            if self.tried.len() > 1 || are_too_many { "set identity_file to the key that is meant; or " } else { "" };
         let user = &self.endpoint.user;
         format!("{which}add the public key to {user}'s authorized_keys there; try: {}", super::paste_ssh(self.endpoint))
     }

@@ -46,9 +46,9 @@ impl Judge {
     pub fn new(endpoint: &Endpoint, host_keys: &HostKeys) -> Result<Self, Failure> {
         let rule = match host_keys {
             HostKeys::Known { known, accept_new } => Rule::Known { known: known.clone(), accept_new: *accept_new },
-            HostKeys::Pinned(texts) => Rule::Pinned(pinned(texts)?),
+            HostKeys::Pinned(texts) => Rule::Pinned(pinned(endpoint, texts)?),
         };
-        Ok(Self { host: endpoint.host.to_string(), address: endpoint.address.clone(), port: endpoint.port, rule })
+        Ok(Self { host: endpoint.host.to_string(), address: bare(&endpoint.address), port: endpoint.port, rule })
     }
 
     /// The types to ask the server for, known ones first.
@@ -68,6 +68,9 @@ impl Judge {
     pub fn check(&self, key: &PublicKey) -> Result<(), Failure> {
         match &self.rule {
             Rule::Pinned(keys) if keys.iter().any(|pinned| pinned.key_data() == key.key_data()) => Ok(()),
+            Rule::Pinned(keys) if keys.is_empty() => Err(self
+                .failure(format!("is not pinned in the bundle; it showed {}, and nothing was sent", fingerprint(key)))
+                .hint(format!("enrol it: distribute setup --hosts {}", self.host))),
             Rule::Pinned(keys) => {
                 let expected: Vec<String> = keys.iter().map(fingerprint).collect();
                 Err(self.changed(key, &expected, "the bundle").hint(format!(
@@ -77,20 +80,20 @@ impl Judge {
                 )))
             }
             Rule::Known { known, accept_new } => match self.verdict(known, key) {
-                Verdict::Known => Ok(()),
-                Verdict::Unknown if *accept_new => Ok(()),
-                Verdict::Unknown => Err(self.unknown(key, known)),
-                Verdict::Changed { expected, at } => {
+                (_, Verdict::Known) => Ok(()),
+                (_, Verdict::Unknown) if *accept_new => Ok(()),
+                (_, Verdict::Unknown) => Err(self.unknown(key, known)),
+                (name, Verdict::Changed { expected, at }) => {
                     let file = at.rsplit_once(':').map_or(at.as_str(), |(file, _)| file);
                     Err(self.changed(key, &expected, &at).hint(format!(
                         "if {host} was reinstalled: ssh-keygen -f {file} -R {name}, then distribute setup --hosts {host} \
                          --accept-new; if not, find out who answers in its place",
                         host = self.host,
                         file = shell_word(file),
-                        name = shell_word(&lookup_name(&self.address, self.port)),
+                        name = shell_word(&lookup_name(name, self.port)),
                     )))
                 }
-                Verdict::Revoked { at } => Err(self
+                (_, Verdict::Revoked { at }) => Err(self
                     .failure(format!("is revoked by {at}: {}; refused before anything was sent", fingerprint(key)))
                     .hint("give the host a new key (ssh-keygen -A after removing the old one), then enrol it again")),
             },
@@ -98,12 +101,12 @@ impl Judge {
     }
 
     /// By the address, as ssh would; by the inventory's name if nobody knows the address. Revoked under one is revoked.
-    fn verdict(&self, known: &KnownHosts, key: &PublicKey) -> Verdict {
+    fn verdict(&self, known: &KnownHosts, key: &PublicKey) -> (&str, Verdict) {
         let by_name = known.check(&self.host, self.port, key);
         match known.check(&self.address, self.port, key) {
-            Verdict::Unknown => by_name,
-            _ if matches!(by_name, Verdict::Revoked { .. }) => by_name,
-            verdict => verdict,
+            Verdict::Unknown => (&self.host, by_name),
+            _ if matches!(by_name, Verdict::Revoked { .. }) => (&self.host, by_name),
+            verdict => (&self.address, verdict),
         }
     }
 
@@ -126,7 +129,7 @@ impl Judge {
     fn changed(&self, key: &PublicKey, expected: &[String], at: &str) -> Failure {
         self.failure(format!(
             "has changed: expected {} (from {at}), but it showed {}; refused before anything was sent",
-            if expected.is_empty() { "none".to_owned() } else { expected.join(" or ") },
+            expected.join(" or "),
             fingerprint(key)
         ))
     }
@@ -137,14 +140,19 @@ impl Judge {
     }
 }
 
-fn pinned(texts: &[String]) -> Result<Vec<PublicKey>, Failure> {
+/// `::1` for `[::1]`, as ssh takes it.
+fn bare(address: &str) -> String {
+    address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address).to_owned()
+}
+
+fn pinned(endpoint: &Endpoint, texts: &[String]) -> Result<Vec<PublicKey>, Failure> {
     texts
         .iter()
         .map(|text| {
             PublicKey::from_openssh(text).map_err(|_| {
                 let text = printable(text.as_bytes(), 60);
                 Failure::new(Phase::Hostkey, format!("the host key pinned in the bundle cannot be read: `{text}`"))
-                    .hint("enrol the host again: distribute setup --accept-new")
+                    .hint(format!("enrol it again: distribute setup --hosts {} --accept-new", endpoint.host))
             })
         })
         .collect()

@@ -5,7 +5,12 @@
 use super::shell_word;
 use crate::words::{Error, Failure, Mode, Phase, Result, Secret};
 use nix::unistd::Uid;
-use russh::keys::{PrivateKey, PublicKey, decode_secret_key};
+use russh::AgentAuthError;
+use russh::keys::agent::AgentIdentity;
+use russh::keys::signature::Signer as _;
+use russh::keys::ssh_encoding::Encode;
+use russh::keys::ssh_key::{Signature, private::KeypairData};
+use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey, decode_secret_key};
 use std::collections::HashMap;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -53,6 +58,8 @@ pub(super) struct KeyFile {
     /// Known even when the private key is locked: then ssh-agent may hold it.
     pub public: Option<PublicKey>,
     pub private: Result<Arc<PrivateKey>, Failure>,
+    /// What an authority signed for this key: `<file>-cert.pub`.
+    pub certificate: Option<Certificate>,
 }
 
 impl Login {
@@ -115,7 +122,8 @@ impl KeyFile {
             },
             Err(failure) => (public_beside(&path), Err(failure)),
         };
-        Self { path, public, private }
+        let certificate = Certificate::read_file(&beside(&path, "-cert.pub")).ok();
+        Self { path, public, private, certificate }
     }
 }
 
@@ -189,7 +197,35 @@ fn public_of(path: &Path, text: &str) -> Option<PublicKey> {
 }
 
 fn public_beside(path: &Path) -> Option<PublicKey> {
+    russh::keys::load_public_key(beside(path, ".pub")).ok()
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".pub");
-    russh::keys::load_public_key(name).ok()
+    name.push(suffix);
+    name.into()
+}
+
+/// Signs for a certificate with the key beside it. russh does this too, but calls an RSA certificate by its SHA-1
+/// name, which sshd refuses since 8.8 (russh #678).
+pub(super) struct FileSigner(pub Arc<PrivateKey>);
+
+impl russh::Signer for FileSigner {
+    type Error = AgentAuthError;
+
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        hash: Option<HashAlg>,
+        mut to_sign: Vec<u8>,
+    ) -> Result<Vec<u8>, AgentAuthError> {
+        let signature: Signature = match self.0.key_data() {
+            KeypairData::Rsa(pair) => (pair, hash).try_sign(&to_sign),
+            pair => pair.try_sign(&to_sign),
+        }
+        .map_err(|_| russh::keys::Error::InvalidSignature)?;
+        let signature = signature.encode_vec().map_err(russh::keys::Error::from)?;
+        signature.encode(&mut to_sign).map_err(russh::keys::Error::from)?;
+        Ok(to_sign)
+    }
 }

@@ -98,3 +98,17 @@ fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-~".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_shell_are_quoted_when_they_must_be() {
+        for (text, word) in [("web1", "web1"), ("~/.ssh/id", "~/.ssh/id"), ("", "''"), ("a b", "'a b'")] {
+            assert_eq!(shell_word(text), word);
+        }
+        assert_eq!(shell_word("it's $(x)"), r"'it'\''s $(x)'");
+        assert!(!shell_word("\u{1b}[31m").contains('\u{1b}'));
+    }
+}

@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -218,6 +218,14 @@ pub fn make_key(path: &Path, kind: &str, passphrase: &str) -> String {
     fs::read_to_string(path.with_extension("pub")).unwrap()
 }
 
+/// Lets an authority sign a key for a user; the certificate lies beside the key.
+pub fn certify(key: &Path, authority: &Path, user: &str) {
+    let mut keygen = Command::new("ssh-keygen");
+    let signed = keygen.args(["-q", "-I", "a test", "-n", user, "-s"]).arg(authority).arg(key.with_extension("pub"));
+    let signed = signed.output().unwrap();
+    assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
+}
+
 /// Takes the passphrase off a key.
 pub fn unlock_key(path: &Path, passphrase: &str) {
     let mut keygen = Command::new("ssh-keygen");
@@ -230,12 +238,14 @@ pub fn without_comment(public: &str) -> String {
     public.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }
 
-/// An address in 127/8 that only this test uses, and a port that is free there.
+/// An address in 127/8 that only this test uses, and a port there that no outgoing connection is given.
 pub fn free_port() -> (String, u16) {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
+    static NEXT: AtomicU16 = AtomicU16::new(0);
     let [.., high, low] = std::process::id().to_be_bytes();
-    let address = format!("127.{}.{}.{}", high % 200 + 20, low, NEXT.fetch_add(1, Ordering::Relaxed).max(1));
-    let port = TcpListener::bind((address.as_str(), 0)).unwrap().local_addr().unwrap().port();
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let address = format!("127.{}.{low}.{}", high % 200 + 20, number % 250 + 1);
+    let mut ports = 20_000 + number..30_000;
+    let port = ports.find(|port| TcpListener::bind((address.as_str(), *port)).is_ok()).unwrap();
     (address, port)
 }
 

@@ -12,7 +12,7 @@ use crate::transport::{self, Channel, Connection, Deadlines, HostKeys, Login, Ou
 use crate::words::{Failure, HostName, Mode, Outcome, Phase, RunId, printable};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 
 /// What is to be done for one host, and whether it may be.
 pub struct HostPlan {
@@ -49,6 +49,25 @@ pub struct Run {
     pub seal: Box<dyn Fn(&DesiredSet) -> crate::words::Result<Vec<u8>> + Send + Sync>,
     /// Sixteen random bytes, in hexadecimal.
     pub nonce: Box<dyn Fn() -> String + Send + Sync>,
+    /// What must be done before anything leaves this machine: saving the bundle. It may take seconds, and is done once.
+    pub first: Box<dyn Fn() -> crate::words::Result<()> + Send + Sync>,
+    pub ready: OnceCell<Result<(), Failure>>,
+}
+
+impl Run {
+    /// Does what must be done first, or waits for whoever is doing it.
+    async fn make_ready(self: &Arc<Self>) -> Result<(), Failure> {
+        let run = self.clone();
+        let first = || async {
+            let done = tokio::task::spawn_blocking(move || (run.first)()).await;
+            match done {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(Failure::new(Phase::Stage, format!("nothing was sent: {error}"))),
+                Err(_) => Err(Failure::new(Phase::Stage, "nothing was sent: saving the bundle failed")),
+            }
+        };
+        self.ready.get_or_init(first).await.clone()
+    }
 }
 
 /// How far an interruption has gone.
@@ -176,6 +195,7 @@ impl Visit {
         if *self.stop.borrow() > Stop::No {
             return Err(interrupted(Phase::Stage));
         }
+        self.run.make_ready().await?;
         let mut pushed = self.push(&mut talk, &nonce, &transactions).await?;
         pushed.facts.uid = facts.uid;
         self.conclude(&pushed)

@@ -79,6 +79,17 @@ impl BundleFile {
         if path.symlink_metadata().is_ok() { Err(there_is_one()) } else { Ok(()) }
     }
 
+    /// Makes in memory what a bundle packed by hand lacks: id, backup identity, and that identity locked.
+    pub fn complete(&self, bundle: &mut Bundle) -> Result<()> {
+        bundle.complete(&mut system_random);
+        if bundle.locked_backup_key.is_none()
+            && let Some(key) = &bundle.backup_key
+        {
+            bundle.set_locked_backup_key(Secret::new(self.seal(bundle, key.expose())?));
+        }
+        Ok(())
+    }
+
     /// Seals what changed as the next generation. False, and nothing is written, when nothing changed.
     pub fn save(&mut self, bundle: &mut Bundle) -> Result<bool> {
         if !bundle.is_changed() {
@@ -119,12 +130,7 @@ impl BundleFile {
 
     /// The next generation and its sealed bytes.
     fn sealed(&self, bundle: &mut Bundle) -> Result<(u64, Vec<u8>)> {
-        bundle.complete(&mut system_random);
-        if bundle.locked_backup_key.is_none()
-            && let Some(key) = &bundle.backup_key
-        {
-            bundle.locked_backup_key = Some(Secret::new(self.seal(bundle, key.expose())?));
-        }
+        self.complete(bundle)?;
         let next =
             bundle.generation().checked_add(1).ok_or_else(|| Error::new("its generation cannot grow any more"))?;
         let bytes = self.seal(bundle, &archive::pack(&bundle.entries(next)?)?)?;

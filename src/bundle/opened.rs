@@ -112,9 +112,11 @@ impl Bundle {
     /// Makes what a bundle packed by hand lacks.
     pub(super) fn complete(&mut self, random: Random) {
         if self.record.id.is_empty() {
+            self.is_changed = true;
             self.record.id = HEXLOWER.encode(random_secret(16, random).expose());
         }
         if self.backup_key.is_none() {
+            self.is_changed = true;
             self.backup_key = Some(new_identity());
             self.locked_backup_key = None;
         }
@@ -126,6 +128,16 @@ impl Bundle {
 
     pub fn generation(&self) -> u64 {
         self.record.generation
+    }
+
+    pub(super) fn set_locked_backup_key(&mut self, locked: Secret) {
+        self.locked_backup_key = Some(locked);
+        self.is_changed = true;
+    }
+
+    /// The generation that it will have once it is saved.
+    pub fn next_generation(&self) -> u64 {
+        self.generation() + u64::from(self.is_changed)
     }
 
     /// The public keys it is sealed to; none when it is sealed with a password.

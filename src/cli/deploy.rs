@@ -19,7 +19,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let sources = Sources::load(shared)?;
     let plans = fleet::enrolled(&sources)?;
     let intent = if shared.check { Intent::Check } else { Intent::Apply };
-    let errand = Errand { command: "deploy", intent, accept_new: false, timeout: args.timeout.duration() };
-    let report = fleet::go(shared, &sources, &errand, moment, plans)?;
+    let errand = Errand::new("deploy", intent, args.timeout.duration());
+    let report = fleet::go(shared, &sources, errand, moment, plans)?;
     fleet::conclude(shared, &report, moment.now)
 }

@@ -38,18 +38,29 @@ pub struct Errand {
     pub accept_new: bool,
     /// Shorter deadlines for everything on the network.
     pub timeout: Option<Duration>,
+    /// What must be done, once, before the first host is sent anything.
+    pub first: Box<dyn Fn() -> Result<()> + Send + Sync>,
+}
+
+impl Errand {
+    /// One that has nothing to do before it sends.
+    pub fn new(command: &'static str, intent: Intent, timeout: Option<Duration>) -> Self {
+        Self { command, intent, accept_new: false, timeout, first: Box::new(|| Ok(())) }
+    }
 }
 
 /// Sends the plans through the engine and gives the report.
-pub fn go(shared: &Shared, sources: &Sources, errand: &Errand, moment: Moment, plans: Vec<HostPlan>) -> Result<Report> {
-    let id = RunId::new(sources.bundle.generation(), moment.now, moment.random);
+pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, plans: Vec<HostPlan>) -> Result<Report> {
+    let id = RunId::new(sources.bundle.next_generation(), moment.now, moment.random);
+    let command = errand.command;
     let run = Arc::new(make_run(shared, sources, errand, id.clone(), &plans)?);
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(|e| Error::new("starting the runtime").because(e))?;
     let (hosts, interrupted) = runtime.block_on(drive(shared, plans, run))?;
+    // A name service that hangs must not hold us.
     runtime.shutdown_background();
-    Ok(Report { command: errand.command, run: id, check: shared.check, diff: shared.diff, interrupted, hosts })
+    Ok(Report { command, run: id, check: shared.check, diff: shared.diff, interrupted, hosts })
 }
 
 /// Prints the report, and gives what the program exits with.
@@ -60,7 +71,7 @@ pub fn conclude(shared: &Shared, report: &Report, now: DateTime<Utc>) -> Result<
     Ok(code)
 }
 
-fn make_run(shared: &Shared, sources: &Sources, errand: &Errand, id: RunId, plans: &[HostPlan]) -> Result<Run> {
+fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId, plans: &[HostPlan]) -> Result<Run> {
     let bundle = Arc::new(sources.bundle.clone());
     let sealing = bundle.clone();
     let fingerprinting = bundle.clone();
@@ -73,8 +84,10 @@ fn make_run(shared: &Shared, sources: &Sources, errand: &Errand, id: RunId, plan
         forks: usize::from(shared.forks),
         who: who(),
         bundle_id: bundle.id().to_owned(),
-        generation: bundle.generation(),
+        generation: bundle.next_generation(),
         any_bundle: errand.accept_new,
+        first: errand.first,
+        ready: tokio::sync::OnceCell::new(),
         mac: Box::new(move |bytes| fingerprinting.mac(bytes)),
         seal: Box::new(move |set| sealing.seal_backup(set.archive()?.expose())),
         nonce: Box::new(|| {
@@ -132,7 +145,7 @@ async fn drive(shared: &Shared, plans: Vec<HostPlan>, run: Arc<Run>) -> Result<(
     let stop = Arc::new(stop);
     tokio::spawn(listen(stop.clone())?);
     let (events, mut heard) = mpsc::unbounded_channel();
-    let (quiet, verbose) = (shared.quiet, shared.verbose > 0);
+    let (quiet, verbose) = (shared.quiet, shared.verbose > 0 || shared.is_json());
     let printer = tokio::spawn(async move {
         while let Some(event) = heard.recv().await {
             print_event(&event, quiet, verbose);

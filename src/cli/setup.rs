@@ -4,15 +4,15 @@
 use super::fleet::{self, Errand, Moment};
 use super::shared::Timeout;
 use super::{Shared, sources::Sources};
-use crate::bundle::new_identity;
+use crate::bundle::{Bundle, new_identity};
 use crate::engine::{HostPlan, Intent};
 use crate::inventory::Connection;
 use crate::plan;
 use crate::report::{HostReport, Report};
-use crate::transport::{HostKeys, KnownHosts};
+use crate::transport::{self, HostKeys, KnownHosts};
 use crate::words::{HostName, Phase, Result};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Enrols hosts: checks what they can do, pins their host keys and the services they may hold, makes their directories, pushes, checks
 #[derive(clap::Args)]
@@ -27,19 +27,38 @@ pub struct Args {
 pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let moment = Moment::now();
     let mut sources = Sources::load(shared)?;
+    complete(&mut sources)?;
     enrol(&mut sources)?;
     let plans = plans(&args, shared, &sources)?;
-    if !shared.check {
-        sources.save(shared)?;
-    }
-    let intent = if shared.check { Intent::Check } else { Intent::Apply };
-    let errand = Errand { command: "setup", intent, accept_new: args.accept_new, timeout: args.timeout.duration() };
-    let report = fleet::go(shared, &sources, &errand, moment, plans)?;
-    if !shared.check {
-        pin(&mut sources, &report, moment);
-        sources.save(shared)?;
+    let enrolled = Arc::new(Mutex::new(sources.bundle.clone()));
+    let report = fleet::go(shared, &sources, errand(&args, shared, &sources, &enrolled), moment, plans)?;
+    if !shared.check && report.hosts.iter().any(holds_secrets) {
+        sources.bundle = enrolled.lock().expect("nobody panics while saving").clone();
+        pin(shared, &mut sources, &report, moment);
+        let mut bundle = sources.bundle.clone();
+        sources.store().save(&mut bundle)?;
     }
     fleet::conclude(shared, &report, moment.now)
+}
+
+/// A bundle packed by hand lacks what hosts are told.
+fn complete(sources: &mut Sources) -> Result<()> {
+    let mut bundle = sources.bundle.clone();
+    sources.store().complete(&mut bundle)?;
+    sources.bundle = bundle;
+    Ok(())
+}
+
+/// The enrolments are saved when the first host is about to be sent something, and not at all if none is.
+fn errand(args: &Args, shared: &Shared, sources: &Sources, enrolled: &Arc<Mutex<Bundle>>) -> Errand {
+    let (store, enrolled) = (sources.store.clone(), enrolled.clone());
+    let save = move || {
+        let mut bundle = enrolled.lock().expect("nobody panics while saving");
+        store.lock().expect("nobody panics while saving").save(&mut bundle)
+    };
+    let intent = if shared.check { Intent::Check } else { Intent::Apply };
+    let errand = Errand::new("setup", intent, args.timeout.duration());
+    Errand { accept_new: args.accept_new, first: Box::new(save), ..errand }
 }
 
 /// Notes in the bundle what the playbooks give each host; hosts that get nothing are left alone.
@@ -76,13 +95,17 @@ fn host_keys(args: &Args, shared: &Shared, sources: &Sources, host: &HostName, k
 }
 
 /// Pins the key of every host that holds its secrets now, also where a restart failed afterwards.
-fn pin(sources: &mut Sources, report: &Report, moment: Moment) {
+fn pin(shared: &Shared, sources: &mut Sources, report: &Report, moment: Moment) {
     for host in report.hosts.iter().filter(|host| holds_secrets(host)) {
         let local = sources.host(&host.host).endpoint.connection == Connection::Local;
         let key = if local { Some(plan::LOCAL.to_owned()) } else { host.host_key.clone() };
-        if let Some(key) = key {
-            sources.bundle.pin(&host.host, vec![key], moment.now);
+        let Some(key) = key else { continue };
+        let is_new = sources.bundle.enrolment(&host.host).is_none_or(|enrolment| !enrolment.host_keys.contains(&key));
+        if is_new && !local {
+            let shown = transport::fingerprint(&key);
+            shared.say(format_args!("{}: host key pinned: {shown}", host.host));
         }
+        sources.bundle.pin(&host.host, vec![key], moment.now);
     }
 }
 

@@ -8,6 +8,7 @@ use crate::inventory::{Host, Inventory};
 use crate::plan::DesiredSet;
 use crate::playbook::Playbook;
 use crate::words::{HostName, Result};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 pub struct Sources {
@@ -15,9 +16,33 @@ pub struct Sources {
     pub playbook: Playbook,
     pub hosts: Vec<HostName>,
     pub bundle: Bundle,
-    pub file: BundleFile,
-    pub last_seen: LastSeen,
+    pub store: Arc<Mutex<Store>>,
     pub unlock: Unlock,
+}
+
+/// Where the bundle is saved, and remembered as seen.
+pub struct Store {
+    file: BundleFile,
+    last_seen: LastSeen,
+    quiet: bool,
+}
+
+impl Store {
+    /// Makes in memory what a bundle packed by hand lacks.
+    pub fn complete(&self, bundle: &mut Bundle) -> Result<()> {
+        self.file.complete(bundle)
+    }
+
+    /// Saves the bundle if it has changed, and says so.
+    pub fn save(&mut self, bundle: &mut Bundle) -> Result<()> {
+        if self.file.save(bundle)? {
+            self.last_seen.record(bundle)?;
+            if !self.quiet {
+                eprintln!("{}: generation {}", self.file.path().display(), bundle.generation());
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Sources {
@@ -34,7 +59,18 @@ impl Sources {
         if !shared.check {
             last_seen.record(&bundle)?;
         }
-        Ok(Self { inventory, playbook, hosts, bundle, file, last_seen, unlock })
+        Ok(Self {
+            inventory,
+            playbook,
+            hosts,
+            bundle,
+            store: Arc::new(Mutex::new(Store { file, last_seen, quiet: shared.quiet })),
+            unlock,
+        })
+    }
+
+    pub fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().expect("nobody panics while saving")
     }
 
     pub fn host(&self, name: &HostName) -> &Host {
@@ -44,15 +80,6 @@ impl Sources {
     /// What the plays give this host.
     pub fn sets(&self, host: &HostName) -> Result<Vec<DesiredSet>> {
         DesiredSet::for_host(&self.inventory, &self.playbook, &self.bundle, self.host(host))
-    }
-
-    /// Saves the bundle if it has changed, and says so.
-    pub fn save(&mut self, shared: &Shared) -> Result<()> {
-        if self.file.save(&mut self.bundle)? {
-            self.last_seen.record(&self.bundle)?;
-            shared.say(format_args!("{}: generation {}", self.file.path().display(), self.bundle.generation()));
-        }
-        Ok(())
     }
 }
 

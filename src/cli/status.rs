@@ -18,9 +18,8 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let moment = Moment::now();
     let sources = Sources::load(shared)?;
     let plans = fleet::enrolled(&sources)?;
-    let errand =
-        Errand { command: "status", intent: Intent::Check, accept_new: false, timeout: args.timeout.duration() };
-    let mut report = fleet::go(shared, &sources, &errand, moment, plans)?;
+    let errand = Errand::new("status", Intent::Check, args.timeout.duration());
+    let mut report = fleet::go(shared, &sources, errand, moment, plans)?;
     for host in report.hosts.iter_mut().filter(|host| host.outcome == Outcome::Changed) {
         // Nothing changed: what deploy would do is said file by file.
         host.outcome = Outcome::Ok;

@@ -12,7 +12,7 @@ const FINDINGS_SHOWN: usize = 20;
 /// The line that is worth saying on stderr while hosts are at work, if there is one.
 pub fn progress(event: &Event, verbose: bool) -> Option<String> {
     match event {
-        Event::Finished(host) if host.outcome.is_failure() || verbose => Some(match &host.error {
+        Event::Finished(host) if verbose => Some(match &host.error {
             Some(failure) => format!("{}: {}: {}: {}", host.host, host.outcome, failure.phase, failure.message),
             None => format!("{}: {}", host.host, host.outcome),
         }),

@@ -85,6 +85,12 @@ impl std::fmt::Debug for Connection {
     }
 }
 
+/// Type and SHA-256 fingerprint of a host key as OpenSSH writes it, for people to compare.
+pub fn fingerprint(key: &str) -> String {
+    russh::keys::PublicKey::from_openssh(key)
+        .map_or_else(|_| printable(key.as_bytes(), 100), |key| known_hosts::fingerprint(&key))
+}
+
 /// The command that tries the same way by hand.
 fn paste_ssh(endpoint: &Endpoint) -> String {
     let key = endpoint.identity_file.as_ref().map(|path| format!("-i {} ", shell_word(&path.display().to_string())));

@@ -38,7 +38,8 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
         }
     }
     let unlock = unlock::unlock(shared, &path)?;
-    let summary = format!("{} services, {} secrets", bundle.services().len(), bundle.secrets().len());
+    let summary =
+        [super::count(bundle.services().len(), "service"), super::count(bundle.secrets().len(), "secret")].join(", ");
     if shared.check {
         print_note(shared, &format!("would make {} with {summary}", path.display()));
         return BundleFile::refuse_taken(&path).map_err(|error| error.at(path.display()));

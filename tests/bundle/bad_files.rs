@@ -100,7 +100,7 @@ fn bombs_are_refused_fast() {
         room.seal_by_hand(&bytes);
         let start = Instant::now();
         room.run(&["bundle", "list"]).fails(word);
-        assert!(start.elapsed() < Duration::from_secs(5), "{word}: {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(10), "{word}: {:?}", start.elapsed());
     };
     let mut zeros = GzEncoder::new(Vec::new(), Compression::fast());
     (0..256).for_each(|_| zeros.write_all(&[0; 1 << 20]).unwrap());

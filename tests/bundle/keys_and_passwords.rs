@@ -116,7 +116,7 @@ fn a_work_factor_of_thirty_is_refused_at_once() {
         );
         let start = Instant::now();
         room.run(&["bundle", "list"]).fails(&format!("work factor is {factor}"));
-        assert!(start.elapsed() < Duration::from_millis(800));
+        assert!(start.elapsed() < Duration::from_secs(3));
     }
 }
 

@@ -159,7 +159,7 @@ fn create_refuses_what_it_cannot_keep() {
     let create = |source: &str| room.run(&["bundle", "create", source, "--recipient", &key]);
     room.put("bad/aws.env", &format!("A=1\n{POISON}\n"));
     create("bad").fails("bad/aws.env: line 2");
-    room.put("key/aws.env".replace("key/", "keyed/").as_str(), &format!("{POISON} {POISON}==\n"));
+    room.put("keyed/aws.env", &format!("{POISON} {POISON}==\n"));
     create("keyed").fails("line 1");
     room.put("plain", "x");
     create("plain").fails("neither a directory nor an env file");
@@ -185,4 +185,35 @@ fn windows_files_are_taken_without_their_marks() {
     fs::write(room.path("aws.env"), b"\xef\xbb\xbfA=1\r\nB='2'\r\n").unwrap();
     room.run(&["bundle", "create", "aws.env", "--recipient", &room.public_key()]).ok();
     assert_eq!(room.run(&["bundle", "get", "aws"]).ok().stdout, "A=1\nB='2'\n");
+}
+
+#[test]
+fn the_example_in_the_repository_opens_with_its_published_password() {
+    let room = Room::empty();
+    let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::copy(repository.join("secrets.age"), room.path("secrets.age")).unwrap();
+    // git keeps no mode 600.
+    room.put_private("vault-password", &fs::read(repository.join("tests/example-password")).unwrap());
+    let list = room.run(&["bundle", "list", "-o", "json"]).ok().stdout;
+    let report: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(report["services"], serde_json::json!(["api", "aws", "cloudflare", "github-oidc"]));
+    assert_eq!(room.run(&["bundle", "get", "aws.AWS_ACCESS_KEY_ID"]).ok().stdout, "AKIAIOSFODNN7EXAMPLE\n");
+}
+
+#[test]
+fn a_terminal_is_shown_no_secret_unless_asked() {
+    let room = Room::furnished();
+    let program = env!("CARGO_BIN_EXE_distribute");
+    let on_a_terminal = |line: &str| {
+        let mut script = std::process::Command::new("script");
+        script.args(["-qec", &format!("{program} {line}"), "/dev/null"]).current_dir(room.path("."));
+        let output = script.env("DISTRIBUTE_IDENTITY", "key").stdin(std::process::Stdio::null()).output();
+        output.ok().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let Some(shown) = on_a_terminal("bundle get aws.SECRET") else {
+        eprintln!("skipped: there is no script(1) to make a terminal");
+        return;
+    };
+    assert!(shown.contains("stdout is a terminal") && !shown.contains(POISON), "{shown}");
+    assert!(on_a_terminal("bundle get aws.SECRET --reveal").unwrap().contains(POISON));
 }

@@ -3,15 +3,15 @@
 //! Until the rename the old file is untouched, whatever fails.
 
 use super::archive;
+use super::beside::{Temporary, sweep, sync_directory, there_is_one};
 use super::opened::{Bundle, checked_recipients};
 use super::sealed::{self, Sealed};
 use super::unlock::{OpenedBy, Unlock};
 use crate::words::{Error, Result, Secret};
-use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 pub struct BundleFile {
@@ -178,57 +178,6 @@ impl BundleFile {
     }
 }
 
-/// The sealed file beside the bundle, removed again unless it takes the bundle's place.
-struct Temporary {
-    path: PathBuf,
-    target: PathBuf,
-}
-
-impl Temporary {
-    fn write(target: &Path, bytes: &[u8], old: Option<&File>) -> Result<Self> {
-        let mut random = [0; 8];
-        system_random(&mut random);
-        let path = target.with_file_name(format!("{}{}.tmp", prefix(target), HEXLOWER.encode(&random)));
-        let failed = |what: &str, error| {
-            Error::new(format!("{what} {}", path.display())).because(error).hint("the bundle is as it was")
-        };
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|e| failed("making", e))?;
-        let temporary = Self { path: path.clone(), target: target.to_owned() };
-        let written = file.write_all(bytes).and_then(|()| take_after(&file, old)).and_then(|()| file.sync_all());
-        written.map_err(|e| failed("writing", e))?;
-        Ok(temporary)
-    }
-
-    fn rename(self) -> Result<()> {
-        fs::rename(&self.path, &self.target).map_err(|e| Error::new("putting the new file in place").because(e))
-    }
-
-    /// Takes the name only if nobody has it.
-    fn link(self) -> Result<()> {
-        fs::hard_link(&self.path, &self.target).map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => there_is_one(),
-            _ => Error::new("putting the new file in place").because(error),
-        })
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path); // gone already when it was renamed
-    }
-}
-
-/// Gives a file the mode and the owner of the old one.
-fn take_after(file: &File, old: Option<&File>) -> std::io::Result<()> {
-    let Some(old) = old.map(File::metadata).transpose()? else { return Ok(()) };
-    let new = file.metadata()?;
-    if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
-        std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()))?;
-    }
-    file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))
-}
-
 /// An advisory lock on the bundle itself, so that nothing is left lying about. Whoever locked a file that was replaced
 /// meanwhile sees that in the comparison that follows.
 fn lock(path: &Path) -> Result<File> {
@@ -272,39 +221,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Removes what a save that was killed left beside the bundle; called under the lock. It is ciphertext.
-fn sweep(path: &Path) {
-    let Ok(directory) = fs::read_dir(parent(path)) else { return };
-    let prefix = prefix(path);
-    for entry in directory.flatten() {
-        let name = entry.file_name();
-        let random = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.strip_suffix(".tmp"));
-        if random.is_some_and(|random| random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit())) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
-fn prefix(path: &Path) -> String {
-    format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy())
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn sync_directory(path: &Path) -> Result<()> {
-    let synced = File::open(parent(path)).and_then(|directory| directory.sync_all());
-    synced.map_err(|e| Error::new("it was saved, but its directory could not be synced").because(e))
-}
-
 fn hash(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
-}
-
-fn there_is_one() -> Error {
-    Error::new("there is a bundle already; nothing was written")
-        .hint("`distribute bundle set` and `bundle edit` change it; remove the file first to start anew")
 }
 
 #[cfg(test)]
@@ -312,6 +230,7 @@ mod tests {
     use super::super::opened::new_identity;
     use super::*;
     use chrono::DateTime;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     /// A directory with a bundle sealed to a key of its own.
     struct Place {

@@ -4,10 +4,13 @@
 //! `record` (bundle.toml) · [`EnvFile`] · [`Bundle`] (all of it as values).
 
 mod archive;
+mod beside;
 mod documents;
+mod enrolment;
 mod env_file;
 mod file;
 mod generator;
+mod history;
 mod keys;
 mod layout;
 mod opened;

@@ -6,7 +6,7 @@ use super::documents::Documents;
 use super::env_file::EnvFile;
 use super::generator::Random;
 use super::layout::{Document, Place, Scope, SecretName};
-use super::record::{Enrolment, Metadata, Record};
+use super::record::{Metadata, Record};
 use super::sealed;
 use crate::words::{Error, FileName, GroupName, HostName, KeyName, Result, Secret, ServiceName};
 use age::x25519;
@@ -15,17 +15,16 @@ use data_encoding::HEXLOWER;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// Earlier values kept of each secret.
-const KEPT: usize = 3;
-
 #[derive(Clone)]
 pub struct Bundle {
     pub(super) record: Record,
     pub(super) now: Documents,
-    history: BTreeMap<u64, Documents>,
+    pub(super) history: BTreeMap<u64, Documents>,
     pub(super) backup_key: Option<Secret>,
     pub(super) locked_backup_key: Option<Secret>,
-    host_keys: BTreeMap<HostName, Secret>,
+    pub(super) host_keys: BTreeMap<HostName, Secret>,
+    /// Are its values on a disk? Those of a bundle just created are not.
+    pub(super) is_stored: bool,
     pub(super) is_changed: bool,
 }
 
@@ -64,6 +63,7 @@ impl Bundle {
             backup_key: None,
             locked_backup_key: None,
             host_keys: BTreeMap::new(),
+            is_stored: false,
             is_changed: false,
         }
     }
@@ -75,11 +75,13 @@ impl Bundle {
             None => Record::default(),
         };
         let mut bundle = Self::with_record(record, random);
+        bundle.is_stored = true;
         for (place, content) in entries {
             match place {
                 Place::Now(document) => bundle.now.insert(document, content)?,
                 Place::Earlier(generation, document) => {
-                    bundle.history.entry(generation).or_default().insert(document, content)?;
+                    let earlier = bundle.history.entry(generation).or_default();
+                    earlier.insert(document, content).map_err(|error| error.at(format!("history/{generation}")))?;
                 }
                 Place::BackupKey => bundle.backup_key = Some(identity_in(Place::BackupKey, content)?),
                 Place::LockedBackupKey => bundle.locked_backup_key = Some(content),
@@ -179,7 +181,7 @@ impl Bundle {
         self.now.envs.get(&Document { scope: scope.clone(), service: service.clone(), file: None })
     }
 
-    fn files<'a>(
+    pub(super) fn files<'a>(
         &'a self,
         scope: &'a Scope,
         service: &'a ServiceName,
@@ -208,12 +210,6 @@ impl Bundle {
         let before = metadata.clone();
         change(metadata);
         self.is_changed |= *metadata != before;
-    }
-
-    /// Earlier values, the newest first, each with the last generation that had it.
-    pub fn earlier(&self, name: &SecretName) -> Vec<(u64, Secret)> {
-        let values = self.history.iter().rev();
-        values.filter_map(|(generation, documents)| Some((*generation, documents.get(name)?.clone()))).collect()
     }
 
     /// Sets a value of the common layer; see [`Bundle::set`].
@@ -263,93 +259,11 @@ impl Bundle {
         true
     }
 
-    fn changed(&mut self, name: &SecretName, old: Option<Secret>, now: DateTime<Utc>) {
-        self.is_changed = true;
-        let metadata = self.record.secrets.entry(name.to_string()).or_default();
-        match old {
-            None => metadata.created = Some(now),
-            Some(value) => {
-                metadata.rotated = Some(now);
-                self.remember(name, value);
-            }
-        }
-    }
-
-    /// Keeps the value under the last saved generation that had it. One that was never saved never left this machine.
-    fn remember(&mut self, name: &SecretName, value: Secret) {
-        let documents = self.history.entry(self.record.generation).or_default();
-        if self.record.generation > 0 && documents.get(name).is_none() {
-            documents.set(name, value);
-        }
-        let having = self.history.iter_mut().rev().filter(|(_, documents)| documents.get(name).is_some());
-        for (_, documents) in having.skip(KEPT) {
-            documents.remove(name);
-            documents.drop_empty();
-        }
-        self.history.retain(|_, documents| !documents.is_empty());
-    }
-
     /// The save wrote this generation.
     pub(super) fn saved(&mut self, generation: u64) {
         self.record.generation = generation;
+        self.is_stored = true;
         self.is_changed = false;
-    }
-
-    pub fn enrolment(&self, host: &HostName) -> Option<&Enrolment> {
-        self.record.enrolments.get(host)
-    }
-
-    pub fn enrolments(&self) -> impl Iterator<Item = (&HostName, &Enrolment)> {
-        self.record.enrolments.iter()
-    }
-
-    /// Adds services that a host may hold, and makes the host's own identity if it has none.
-    pub fn enrol_services(
-        &mut self,
-        host: &HostName,
-        services: &BTreeSet<ServiceName>,
-        new_identity: impl FnOnce() -> Secret,
-    ) {
-        if !self.record.enrolments.contains_key(host) {
-            self.record.enrolments.insert(host.clone(), Enrolment::default());
-            self.is_changed = true;
-        }
-        if let Some(enrolment) = self.record.enrolments.get_mut(host) {
-            self.is_changed |= !services.is_subset(&enrolment.services);
-            enrolment.services.extend(services.iter().cloned());
-        }
-        if !self.host_keys.contains_key(host) {
-            self.host_keys.insert(host.clone(), new_identity());
-            self.is_changed = true;
-        }
-    }
-
-    /// Adds groups whose overrides a host may hold. The host has services already.
-    pub fn enrol_groups(&mut self, host: &HostName, groups: &BTreeSet<GroupName>) {
-        if let Some(enrolment) = self.record.enrolments.get_mut(host) {
-            self.is_changed |= !groups.is_subset(&enrolment.groups);
-            enrolment.groups.extend(groups.iter().cloned());
-        }
-    }
-
-    /// Does a group have values of its own for a service?
-    pub fn overrides(&self, group: &GroupName, service: &ServiceName) -> bool {
-        let scope = Scope::Group(group.clone());
-        self.env(&scope, service).is_some() || self.files(&scope, service).next().is_some()
-    }
-
-    /// Pins the SSH host keys of a host, as OpenSSH writes public keys: `ssh-ed25519 AAAA...`.
-    pub fn pin(&mut self, host: &HostName, host_keys: Vec<String>, now: DateTime<Utc>) {
-        let enrolment = self.record.enrolments.entry(host.clone()).or_default();
-        if enrolment.host_keys != host_keys {
-            *enrolment = Enrolment { host_keys, enrolled: Some(now), ..std::mem::take(enrolment) };
-            self.is_changed = true;
-        }
-    }
-
-    /// What `setup` puts on the host as `vault-password`: an age identity file.
-    pub fn host_identity(&self, host: &HostName) -> Option<Secret> {
-        self.host_keys.get(host).cloned()
     }
 }
 
@@ -427,24 +341,6 @@ mod tests {
     }
 
     #[test]
-    fn earlier_values_are_kept_and_bounded() {
-        let mut bundle = packed(&[("services/a.env", "K=0\nL=x\n"), ("bundle.toml", "generation = 10")]);
-        let k = name("a.K");
-        assert!(!bundle.set(&k, secret("0"), at(1)) && !bundle.is_changed());
-        for i in 1..6u64 {
-            assert!(bundle.set(&k, secret("never saved"), at(1)));
-            assert!(bundle.set(&k, secret(&i.to_string()), at(100 + i as i64)));
-            bundle.saved(10 + i);
-        }
-        let earlier: Vec<_> = bundle.earlier(&k).into_iter().map(|(g, v)| (g, v.expose().to_vec())).collect();
-        assert_eq!(earlier, [(14, b"4".to_vec()), (13, b"3".to_vec()), (12, b"2".to_vec())]);
-        assert_eq!(bundle.metadata(&k).unwrap().since(), Some(at(105)));
-        let again = Bundle::from_entries(bundle.entries(16).unwrap(), &mut |_| ()).unwrap();
-        assert_eq!((again.earlier(&k), again.generation()), (bundle.earlier(&k), 16));
-        assert_eq!(again.value(&name("a.L")), Some(&secret("x")));
-    }
-
-    #[test]
     fn another_env_file_keeps_what_it_drops() {
         let mut bundle = packed(&[("services/a.env", "K=0\nL=x\n"), ("bundle.toml", "generation = 1")]);
         let (service, text) = ("a".parse().unwrap(), b"# new\nK=1\nM=2\n");
@@ -456,25 +352,6 @@ mod tests {
         assert_eq!(bundle.metadata(&name("a.M")).unwrap().created, Some(at(5)));
         bundle.saved(2);
         assert!(!bundle.replace_env(&Scope::Common, &service, env, at(6)) && !bundle.is_changed());
-    }
-
-    #[test]
-    fn enrolling_twice_changes_nothing() {
-        let mut bundle = packed(&[]);
-        let host: HostName = "h".parse().unwrap();
-        let services = BTreeSet::from(["a".parse().unwrap()]);
-        bundle.enrol_services(&host, &services, new_identity);
-        bundle.pin(&host, vec!["ssh-ed25519 AAAA".to_owned()], at(7));
-        assert!(bundle.is_changed());
-        bundle.saved(1);
-        bundle.enrol_services(&host, &services, || unreachable!("it has one"));
-        bundle.pin(&host, vec!["ssh-ed25519 AAAA".to_owned()], at(8));
-        assert!(!bundle.is_changed());
-        let enrolment = bundle.enrolment(&host).unwrap();
-        assert_eq!((enrolment.enrolled, &enrolment.services), (Some(at(7)), &services));
-        assert!(bundle.host_identity(&host).unwrap().expose().starts_with(b"AGE-SECRET-KEY-1"));
-        let again = Bundle::from_entries(bundle.entries(2).unwrap(), &mut |_| ()).unwrap();
-        assert_eq!(again.enrolment(&host), Some(enrolment));
     }
 
     #[test]

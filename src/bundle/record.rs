@@ -180,7 +180,7 @@ mod period {
     pub fn text(period: Period) -> String {
         let seconds = period.as_secs();
         let units = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
-        let (letter, size) = units.into_iter().find(|(_, size)| seconds % size == 0).unwrap_or(('s', 1));
+        let (letter, size) = units.into_iter().find(|(_, size)| seconds.is_multiple_of(*size)).unwrap_or(('s', 1));
         format!("{}{letter}", seconds / size)
     }
 

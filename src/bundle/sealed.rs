@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn other_kinds_of_keys_are_named() {
-        let fails = |text: &str| recipient(text).err().expect("refused").to_string();
+        let fails = |text: &str| recipient(text).expect_err("refused").to_string();
         assert!(fails("age1pq1abc").contains("post-quantum"));
         assert!(fails("ssh-ed25519 AAAA").contains("SSH"));
         assert!(fails("age1yubikey1qabc").contains("plugin"));

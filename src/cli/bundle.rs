@@ -7,6 +7,7 @@ mod get;
 mod list;
 mod set;
 
+use super::last_seen::LastSeen;
 use super::shared::print_note;
 use super::{Shared, unlock};
 use crate::bundle::{Bundle, BundleFile, Scope, SecretName};
@@ -52,11 +53,18 @@ fn open(shared: &Shared) -> Result<(BundleFile, Bundle)> {
     BundleFile::open(&path, &unlock::unlock(shared, &path)?)
 }
 
-/// Saves what changed and says which generation it became.
-fn save(file: &mut BundleFile, bundle: &mut Bundle, shared: &Shared) -> Result<()> {
+/// Saves what changed; only then says what that was, and which generation it became.
+fn save(file: &mut BundleFile, bundle: &mut Bundle, what: &str, shared: &Shared) -> Result<()> {
+    let mut last_seen = LastSeen::of(file.path())?;
+    last_seen.check(bundle)?;
+    let is_saved = !shared.check && file.save(bundle)?;
+    if is_saved {
+        last_seen.record(bundle)?;
+    }
+    print_note(shared, what);
     if shared.check {
         print_note(shared, "--check: nothing was written");
-    } else if file.save(bundle)? {
+    } else if is_saved {
         print_note(shared, &generation(file, bundle));
     }
     Ok(())
@@ -99,6 +107,11 @@ impl Override {
             _ => Err(Error::new(format!("{name} says already whose it is; leave out --host and --group"))),
         }
     }
+}
+
+/// `1 host`, `2 hosts`.
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 fn unknown_service(service: &ServiceName, bundle: &Bundle) -> Error {

@@ -27,7 +27,7 @@ pub struct Shared {
     /// Hosts at one time
     #[arg(short, long, value_name = "N", global = true, default_value_t = 32, env = "DISTRIBUTE_FORKS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub forks: u16,
-    /// File whose first line is the password of the bundle (mode 600 or 400)
+    /// File that holds the bundle's password (mode 600 or 400) [default: vault-password beside the bundle, if there is one]
     #[arg(long, value_name = "PATH", global = true, env = "DISTRIBUTE_PASSWORD_FILE")]
     pub password_file: Option<PathBuf>,
     /// An age identity file that opens the bundle; may be given several times

@@ -72,11 +72,10 @@ impl FrameReader {
 
     fn marks(&self, bytes: &[u8]) -> Option<Frame> {
         let begin = format!("\n{} begin 1\n", self.nonce);
-        let start =
-            rfind(bytes, begin.as_bytes()).or_else(|| bytes.starts_with(&begin.as_bytes()[1..]).then_some(0))?;
+        let at_once = bytes.starts_with(&begin.as_bytes()[1..]).then_some(begin.len() - 1);
+        let body = &bytes[rfind(bytes, begin.as_bytes()).map(|at| at + begin.len()).or(at_once)?..];
         let prefix = format!("{} ", self.nonce);
         let mut frame: Frame = Vec::new();
-        let body = &bytes[(start + begin.len()).min(bytes.len())..];
         for line in body.split_inclusive(|b| *b == b'\n') {
             match line.strip_prefix(prefix.as_bytes()) {
                 Some(mark) => frame.push((String::from_utf8_lossy(mark).trim_end_matches('\n').to_owned(), Vec::new())),

@@ -12,7 +12,7 @@ pub fn run(_args: Args, shared: &Shared) -> Result<()> {
     let (file, bundle) = super::open(shared)?;
     let sealed = match file.opened_by() {
         OpenedBy::Password => "a password".to_owned(),
-        OpenedBy::Identity => format!("{} recipients", bundle.recipients().len()),
+        OpenedBy::Identity => super::count(bundle.recipients().len(), "recipient"),
     };
     let (services, secrets) = (bundle.services().len(), bundle.secrets().len());
     let enrolled = bundle.enrolments().filter(|(_, enrolment)| enrolment.enrolled.is_some()).count();
@@ -25,7 +25,10 @@ pub fn run(_args: Args, shared: &Shared) -> Result<()> {
         return print_result(&format!("{report}\n"));
     }
     print_result(&format!(
-        "{}, sealed with {sealed}: {services} services, {secrets} secrets, {enrolled} hosts enrolled\n",
-        super::generation(&file, &bundle)
+        "{}, sealed to {sealed}: {}, {}, {} enrolled\n",
+        super::generation(&file, &bundle),
+        super::count(services, "service"),
+        super::count(secrets, "secret"),
+        super::count(enrolled, "host"),
     ))
 }

@@ -1,6 +1,7 @@
 //! `bundle create`: env files and directories of files become a new bundle. Links are refused, hidden files are skipped aloud.
 
 use crate::bundle::{Bundle, BundleFile, EnvFile, Place, SecretName, system_random};
+use crate::cli::last_seen::LastSeen;
 use crate::cli::shared::print_note;
 use crate::cli::{Shared, unlock};
 use crate::words::{Error, Result, Secret};
@@ -38,12 +39,14 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
         }
     }
     let unlock = unlock::unlock(shared, &path)?;
-    let summary = format!("{} services, {} secrets", bundle.services().len(), bundle.secrets().len());
+    let summary =
+        [super::count(bundle.services().len(), "service"), super::count(bundle.secrets().len(), "secret")].join(", ");
     if shared.check {
         print_note(shared, &format!("would make {} with {summary}", path.display()));
         return BundleFile::refuse_taken(&path).map_err(|error| error.at(path.display()));
     }
     let file = BundleFile::create(&path, &mut bundle, &unlock)?;
+    LastSeen::of(&path)?.record(&bundle)?;
     if !file.is_proved() {
         print_note(shared, "sealed, and not opened again to prove it: no identity is at hand (--identity)");
     }

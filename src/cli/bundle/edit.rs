@@ -33,8 +33,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
         print_note(shared, "nothing changed");
         return Ok(());
     }
-    print_note(shared, &format!("{service}: {}", difference(&before, &after)));
-    super::save(&mut file, &mut bundle, shared)
+    super::save(&mut file, &mut bundle, &format!("{service}: {}", difference(&before, &after)), shared)
 }
 
 fn wanted(given: Option<ServiceName>, bundle: &Bundle) -> Result<ServiceName> {

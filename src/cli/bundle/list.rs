@@ -21,10 +21,11 @@ pub fn run(_args: Args, shared: &Shared) -> Result<()> {
 
 fn as_text(file: &BundleFile, bundle: &Bundle, now: DateTime<Utc>) -> String {
     let sealed = match bundle.recipients().len() {
-        0 => format!("sealed with a {}", sealed_with(file)),
-        n => format!("sealed to {n} recipients"),
+        0 => format!("sealed to a {}", sealed_with(file)),
+        n => format!("sealed to {}", super::count(n, "recipient")),
     };
-    let mut text = format!("{}, {sealed}, {} hosts enrolled\n", super::generation(file, bundle), enrolled(bundle));
+    let mut text =
+        format!("{}, {sealed}, {} enrolled\n", super::generation(file, bundle), super::count(enrolled(bundle), "host"));
     for (service, items) in by_service(bundle) {
         text.push_str(&format!("\n{service}\n"));
         let width = items.keys().map(|item| shown(item).len()).max().unwrap_or(0);
@@ -57,7 +58,7 @@ fn shown(item: &Item) -> String {
 /// Since when the youngest of them is what it is.
 fn age(bundle: &Bundle, names: &[SecretName], now: DateTime<Utc>) -> String {
     let since = names.iter().filter_map(|name| bundle.metadata(name)?.since()).max();
-    let seconds = |since: chrono::DateTime<chrono::Utc>| (now - since).num_seconds().max(0) as u64;
+    let seconds = |since: DateTime<Utc>| (now - since).num_seconds().max(0) as u64;
     since.map_or_else(|| "-".to_owned(), |since| Period::from_secs(seconds(since)).to_string())
 }
 

@@ -3,7 +3,6 @@
 
 use super::Override;
 use crate::bundle::{Bundle, Generator, Item, SecretName, system_random};
-use crate::cli::shared::print_note;
 use crate::cli::{Shared, prompt};
 use crate::words::{Error, Period, Result, Secret};
 use chrono::Utc;
@@ -42,14 +41,14 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
         Some(generator) => generator.generate(&mut system_random),
         None => value_for(&name)?,
     };
-    print_note(shared, &format!("{name}: {}", apply(&mut bundle, &name, value)));
+    let what = format!("{name}: {}", apply(&mut bundle, &name, value));
     if generator.is_some() || args.rotate_every.is_some() {
         bundle.describe(&name, |known| {
             known.generator = generator.map(|generator| generator.to_string()).or(known.generator.take());
             known.rotate_every = args.rotate_every.or(known.rotate_every);
         });
     }
-    super::save(&mut file, &mut bundle, shared)
+    super::save(&mut file, &mut bundle, &what, shared)
 }
 
 fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret) -> &'static str {

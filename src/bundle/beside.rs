@@ -1,0 +1,94 @@
+//! The new file beside the bundle: written, synced, and then put in the bundle's place, or removed again.
+
+use super::file::system_random;
+use crate::words::{Error, Result};
+use data_encoding::HEXLOWER;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The sealed file beside the bundle, removed again unless it takes the bundle's place.
+pub struct Temporary {
+    pub path: PathBuf,
+    target: PathBuf,
+}
+
+impl Temporary {
+    pub fn write(target: &Path, bytes: &[u8], old: Option<&File>) -> Result<Self> {
+        let mut random = [0; 8];
+        system_random(&mut random);
+        let path = target.with_file_name(format!("{}{}.tmp", prefix(target), HEXLOWER.encode(&random)));
+        let failed = |what: &str, error| {
+            Error::new(format!("{what} {}", path.display())).because(error).hint("the bundle is as it was")
+        };
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|e| failed("making", e))?;
+        let temporary = Self { path: path.clone(), target: target.to_owned() };
+        let written = file.write_all(bytes).and_then(|()| take_after(&file, old)).and_then(|()| file.sync_all());
+        written.map_err(|e| failed("writing", e))?;
+        Ok(temporary)
+    }
+
+    pub fn rename(self) -> Result<()> {
+        fs::rename(&self.path, &self.target).map_err(|e| Error::new("putting the new file in place").because(e))
+    }
+
+    /// Takes the name only if nobody has it.
+    pub fn link(self) -> Result<()> {
+        match fs::hard_link(&self.path, &self.target) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(there_is_one()),
+            // Some file systems know no hard links; then somebody else could be faster by a moment.
+            Err(_) if self.target.symlink_metadata().is_ok() => Err(there_is_one()),
+            Err(_) => self.rename(),
+        }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path); // gone already when it was renamed
+    }
+}
+
+/// Gives a file the mode and the owner of the old one.
+fn take_after(file: &File, old: Option<&File>) -> std::io::Result<()> {
+    let Some(old) = old.map(File::metadata).transpose()? else { return Ok(()) };
+    let new = file.metadata()?;
+    if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+        std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()))?;
+    }
+    file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))
+}
+
+/// Removes what a save that was killed left beside the bundle; called under the lock. It is ciphertext.
+pub fn sweep(path: &Path) {
+    let Ok(directory) = fs::read_dir(parent(path)) else { return };
+    let prefix = prefix(path);
+    for entry in directory.flatten() {
+        let name = entry.file_name();
+        let random = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.strip_suffix(".tmp"));
+        if random.is_some_and(|random| random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit())) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn prefix(path: &Path) -> String {
+    format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+pub fn sync_directory(path: &Path) -> Result<()> {
+    let synced = File::open(parent(path)).and_then(|directory| directory.sync_all());
+    synced.map_err(|e| Error::new("it was saved, but its directory could not be synced").because(e))
+}
+
+pub fn there_is_one() -> Error {
+    Error::new("there is a bundle already; nothing was written")
+        .hint("`distribute bundle set` and `bundle edit` change it; remove the file first to start anew")
+}

@@ -1,0 +1,94 @@
+//! What secrets were before: each change keeps the value it replaces, under the last saved generation that had it. Bounded.
+
+use super::layout::SecretName;
+use super::opened::Bundle;
+use crate::words::Secret;
+use chrono::{DateTime, Utc};
+
+/// Earlier values kept of each secret.
+const KEPT: usize = 3;
+
+impl Bundle {
+    /// Earlier values, the newest first, each with the last generation that had it.
+    pub fn earlier(&self, name: &SecretName) -> Vec<(u64, Secret)> {
+        let values = self.history.iter().rev();
+        values.filter_map(|(generation, documents)| Some((*generation, documents.get(name)?.clone()))).collect()
+    }
+
+    pub(super) fn changed(&mut self, name: &SecretName, old: Option<Secret>, now: DateTime<Utc>) {
+        self.is_changed = true;
+        let metadata = self.record.secrets.entry(name.to_string()).or_default();
+        match old {
+            None => metadata.created = Some(now),
+            Some(value) => {
+                metadata.rotated = Some(now);
+                self.remember(name, value);
+            }
+        }
+    }
+
+    /// Keeps the value under the last saved generation that had it. One that was never saved never left this machine.
+    fn remember(&mut self, name: &SecretName, value: Secret) {
+        let documents = self.history.entry(self.record.generation).or_default();
+        if self.is_stored && documents.get(name).is_none() {
+            documents.set(name, value);
+        }
+        let having = self.history.iter_mut().rev().filter(|(_, documents)| documents.get(name).is_some());
+        for (_, documents) in having.skip(KEPT) {
+            documents.remove(name);
+            documents.drop_empty();
+        }
+        self.history.retain(|_, documents| !documents.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn packed(list: &[(&str, &str)]) -> Bundle {
+        let entries = list.iter().map(|(path, content)| (path.parse().unwrap(), Secret::new(*content))).collect();
+        Bundle::from_entries(entries, &mut |bytes| bytes.fill(1)).unwrap()
+    }
+
+    fn name(text: &str) -> SecretName {
+        text.parse().unwrap()
+    }
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text)
+    }
+
+    #[test]
+    fn earlier_values_are_kept_and_bounded() {
+        let mut bundle = packed(&[("services/a.env", "K=0\nL=x\n"), ("bundle.toml", "generation = 10")]);
+        let k = name("a.K");
+        assert!(!bundle.set(&k, secret("0"), at(1)) && !bundle.is_changed());
+        for i in 1..6u64 {
+            assert!(bundle.set(&k, secret("never saved"), at(1)));
+            assert!(bundle.set(&k, secret(&i.to_string()), at(100 + i as i64)));
+            bundle.saved(10 + i);
+        }
+        let earlier: Vec<_> = bundle.earlier(&k).into_iter().map(|(g, v)| (g, v.expose().to_vec())).collect();
+        assert_eq!(earlier, [(14, b"4".to_vec()), (13, b"3".to_vec()), (12, b"2".to_vec())]);
+        assert_eq!(bundle.metadata(&k).unwrap().since(), Some(at(105)));
+        let again = Bundle::from_entries(bundle.entries(16).unwrap(), &mut |_| ()).unwrap();
+        assert_eq!((again.earlier(&k), again.generation()), (bundle.earlier(&k), 16));
+        assert_eq!(again.value(&name("a.L")), Some(&secret("x")));
+    }
+
+    #[test]
+    fn the_first_change_of_a_bundle_packed_by_hand_is_kept_too() {
+        let mut bundle = packed(&[("services/a.env", "K=0\n")]);
+        bundle.set(&name("a.K"), secret("1"), at(1));
+        assert_eq!(bundle.earlier(&name("a.K")), [(0, secret("0"))]);
+        let mut created = Bundle::create(Vec::new(), at(0), &mut |bytes| bytes.fill(1)).unwrap();
+        created.set(&name("a.K"), secret("0"), at(1));
+        created.set(&name("a.K"), secret("1"), at(1));
+        assert!(created.earlier(&name("a.K")).is_empty(), "it never was on a disk");
+    }
+}

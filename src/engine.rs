@@ -25,6 +25,8 @@ pub struct HostPlan {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
+    /// Look and say what is there; somebody else may be at work.
+    Look,
     /// Look, plan, say what would be done.
     Check,
     /// Look, plan, do it.
@@ -188,7 +190,7 @@ impl Visit {
         let facts = remote::look(&nonce, &frame)?;
         let transactions = self.plan_for(&facts)?;
         self.describe(&facts, &transactions);
-        if self.run.intent == Intent::Check || transactions.iter().all(Transaction::is_empty) {
+        if self.run.intent != Intent::Apply || transactions.iter().all(Transaction::is_empty) {
             talk.bye().await;
             return Ok(());
         }
@@ -215,6 +217,7 @@ impl Visit {
             bundle_id: &self.run.bundle_id,
             generation: self.run.generation,
             any_bundle: self.run.any_bundle,
+            heeds_lock: self.run.intent != Intent::Look,
             mac: &*self.run.mac,
             seal: &*self.run.seal,
         };
@@ -260,6 +263,8 @@ impl Visit {
     /// Takes from the facts of a root what a report says of it.
     fn see(&mut self, root: &crate::plan::RootFacts) {
         self.report.owed.extend(root.owed.iter().cloned());
+        self.report.lock = self.report.lock.take().or_else(|| root.lock.clone());
+        self.report.dead_lock = self.report.dead_lock.take().or_else(|| root.stale_lock.clone());
         let live: Option<RunId> = root.live.as_deref().and_then(|name| name.strip_prefix("..")?.parse().ok());
         let backups =
             root.inside("backups").filter_map(|(name, _)| name.strip_suffix(".tar.gz.age")?.parse::<RunId>().ok());
@@ -283,6 +288,7 @@ impl Visit {
     /// What the host says it has become, checked by the plan itself: made again from the new facts, it must be empty.
     fn conclude(&mut self, pushed: &Pushed) -> Result<(), Failure> {
         self.report.owed.clear();
+        self.report.dead_lock = None;
         for root in &pushed.facts.roots {
             self.see(root);
         }

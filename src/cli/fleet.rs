@@ -2,7 +2,7 @@
 
 use super::shared::{Shared, print_result};
 use super::sources::Sources;
-use crate::engine::{self, HostPlan, Intent, Run, Stop};
+use crate::engine::{self, HostPlan, Intent, Run};
 use crate::plan::{self, DesiredSet};
 use crate::report::{self, Event, HostReport, Report};
 use crate::transport::{Deadlines, HostKeys, KnownHosts, Login, LoginFiles};
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 /// A run, named once: what its clock and its dice said.
 #[derive(Clone, Copy)]
@@ -57,7 +57,7 @@ pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, pl
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(|e| Error::new("starting the runtime").because(e))?;
-    let (hosts, interrupted) = runtime.block_on(drive(shared, plans, run))?;
+    let (hosts, interrupted) = runtime.block_on(drive(shared, sources, plans, run));
     // A name service that hangs must not hold us.
     runtime.shutdown_background();
     Ok(Report { command, run: id, check: shared.check, diff: shared.diff, interrupted, hosts })
@@ -140,10 +140,7 @@ fn who() -> String {
     format!("{}@{} pid {}", plain(user), plain(host), std::process::id())
 }
 
-async fn drive(shared: &Shared, plans: Vec<HostPlan>, run: Arc<Run>) -> Result<(Vec<HostReport>, bool)> {
-    let (stop, stopped) = watch::channel(Stop::No);
-    let stop = Arc::new(stop);
-    tokio::spawn(listen(stop.clone())?);
+async fn drive(shared: &Shared, sources: &Sources, plans: Vec<HostPlan>, run: Arc<Run>) -> (Vec<HostReport>, bool) {
     let (events, mut heard) = mpsc::unbounded_channel();
     let (quiet, verbose) = (shared.quiet, shared.verbose > 0 || shared.is_json());
     let printer = tokio::spawn(async move {
@@ -151,29 +148,9 @@ async fn drive(shared: &Shared, plans: Vec<HostPlan>, run: Arc<Run>) -> Result<(
             print_event(&event, quiet, verbose);
         }
     });
-    let hosts = engine::run(plans, run, stopped, events).await;
+    let hosts = engine::run(plans, run, sources.interrupt.set_off(), events).await;
     let _ = printer.await;
-    let interrupted = *stop.borrow() > Stop::No;
-    Ok((hosts, interrupted))
-}
-
-/// Ctrl-C and TERM: once finishes what is being written, twice stops now.
-fn listen(stop: Arc<watch::Sender<Stop>>) -> Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let signal = |kind| signal(kind).map_err(|e| Error::new("listening for signals").because(e));
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        for how in [Stop::Gently, Stop::Now] {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if how == Stop::Gently {
-                eprintln!("interrupted: no new hosts; those that are being written are finished (again to stop now)");
-            }
-            stop.send_replace(how);
-        }
-    })
+    (hosts, sources.interrupt.has_come())
 }
 
 fn print_event(event: &Event, quiet: bool, verbose: bool) {

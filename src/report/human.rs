@@ -109,6 +109,13 @@ fn state(host: &HostReport, now: DateTime<Utc>) -> Vec<String> {
         let names: Vec<&str> = host.owed.iter().map(|name| name.as_str()).collect();
         lines.push(format!("  owed: the actions of {} (the next deploy runs them)", names.join(", ")));
     }
+    if !host.overdue.is_empty() {
+        lines.push(format!("  overdue: {}", host.overdue.join(", ")));
+    }
+    lines.extend(host.lock.iter().map(|who| format!("  another run is at work here since {who}")));
+    lines.extend(
+        host.dead_lock.iter().map(|who| format!("  a run died here: {who} (the next deploy cleans up after it)")),
+    );
     lines.push(match &host.last_backup {
         Some(run) => format!("  last backup: {}", age(run)),
         None => "  last backup: none".to_owned(),

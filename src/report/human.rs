@@ -141,6 +141,9 @@ fn failures(report: &Report) -> String {
         writeln!(text, "{outcome}: {}{others}", names.join(", ")).expect("a string takes it");
         writeln!(text, "  {}: {}", failure.phase, failure.message).expect("a string takes it");
         if let Some(hint) = &failure.hint {
+            // The first host's hint serves them all.
+            let one = format!("--hosts {}", names[0]);
+            let hint = hint.replace(&one, &format!("--hosts {}", names.join(",")));
             writeln!(text, "  hint: {hint}").expect("a string takes it");
         }
         text.push('\n');
@@ -167,12 +170,11 @@ fn recap(report: &Report) -> String {
             Outcome::Skipped => (0, 0, 1),
             Outcome::Ok | Outcome::Changed => (0, 0, 0),
         };
+        let ok = host.files.len() - changed;
         writeln!(
             text,
-            "{:<width$} : {:<11} ok={} changed={changed} unreachable={unreachable} failed={failed} skipped={skipped}",
+            "{:<width$} : ok={ok} changed={changed} unreachable={unreachable} failed={failed} skipped={skipped}",
             host.host,
-            host.outcome,
-            host.files.len() - changed,
         )
         .expect("a string takes it");
     }

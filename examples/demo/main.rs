@@ -8,7 +8,7 @@ mod story;
 use fleet::Fleet;
 use std::path::Path;
 use std::process::ExitCode;
-use story::{End, Story};
+use story::{End, Interrupts, Story};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -22,20 +22,21 @@ async fn main() -> ExitCode {
 }
 
 async fn demo() -> Result<(), End> {
+    let interrupts = Interrupts::listen()?;
     let directory = tempfile::Builder::new().prefix("demo-").tempdir()?;
-    let told = tell(&directory.path().canonicalize()?).await;
+    let told = tell(&directory.path().canonicalize()?, interrupts).await;
     directory.close()?;
     told?;
     println!("# Done. The hosts have stopped, and their directory is removed.");
     Ok(())
 }
 
-async fn tell(top: &Path) -> Result<(), End> {
+async fn tell(top: &Path, interrupts: Interrupts) -> Result<(), End> {
     let home = top.join("home");
     let names = ["onode1", "onode2", "gnode1"].map(str::to_owned);
     let fleet = Fleet::start(&names, top, &home).await?;
     project::copy(Path::new("."), &top.join("project"), &fleet.hosts)?;
-    let mut story = Story::new(&top.join("project"), &home)?;
+    let mut story = Story::new(&top.join("project"), &home, interrupts)?;
 
     story.say("This is the example of this repository: inventory/, playbooks/ and secrets.age.");
     story.say(&format!("Its three hosts are SSH servers in this process, each with a directory in {}.", top.display()));

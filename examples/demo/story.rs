@@ -27,21 +27,30 @@ pub struct Story {
     program: PathBuf,
     project: PathBuf,
     home: PathBuf,
-    interrupt: Listener,
-    terminate: Listener,
-    hang_up: Listener,
+    interrupts: Interrupts,
+}
+
+/// Ctrl-C, TERM and HUP. From when they are listened to, none of them ends this process by itself.
+pub struct Interrupts([Listener; 3]);
+
+impl Interrupts {
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
+    }
+
+    async fn next(&mut self) {
+        let Self([interrupt, terminate, hang_up]) = self;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    }
 }
 
 impl Story {
-    pub fn new(project: &Path, home: &Path) -> io::Result<Self> {
-        Ok(Self {
-            program: program()?,
-            project: project.to_owned(),
-            home: home.to_owned(),
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
+    pub fn new(project: &Path, home: &Path, interrupts: Interrupts) -> io::Result<Self> {
+        Ok(Self { program: program()?, project: project.to_owned(), home: home.to_owned(), interrupts })
     }
 
     pub fn say(&self, text: &str) {
@@ -70,18 +79,25 @@ impl Story {
         command
     }
 
+    /// Hands on each interruption: the first lets the program finish what it writes, the second stops it.
     async fn wait(&mut self, child: &mut Child) -> Result<ExitStatus, End> {
-        tokio::select! {
-            status = child.wait() => return Ok(status?),
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+        let mut is_interrupted = false;
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status?,
+                () = self.interrupts.next() => is_interrupted = true,
+            }
+            if let Some(id) = child.id() {
+                let _ = kill(Pid::from_raw(id as i32), Signal::SIGTERM);
+            }
+        };
+        match is_interrupted {
+            false => Ok(status),
+            true => Err(End {
+                why: "interrupted; the hosts have stopped, and their directory is removed".to_owned(),
+                code: 130,
+            }),
         }
-        if let Some(id) = child.id() {
-            let _ = kill(Pid::from_raw(id as i32), Signal::SIGTERM);
-        }
-        child.wait().await?;
-        Err(End { why: "interrupted; everything is cleaned up".to_owned(), code: 130 })
     }
 
     /// Names, modes and links below a directory; nothing is opened.

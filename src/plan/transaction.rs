@@ -83,6 +83,7 @@ pub struct KeyChange {
 impl Transaction {
     /// Compares. Fails where nothing may be sent: a path that others can write, a lock, another bundle, an older generation.
     pub fn new(want: &DesiredSet, facts: &RootFacts, uid: u32, purpose: &Purpose) -> Result<Self, Failure> {
+        refuse_gaps(facts)?;
         refuse_unsafe(want, facts, uid)?;
         if purpose.heeds_lock {
             refuse_locked(facts)?;
@@ -95,6 +96,15 @@ impl Transaction {
 
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+}
+
+/// A host whose stat did not run (too many names for one command line) would look empty.
+fn refuse_gaps(facts: &RootFacts) -> Result<(), Failure> {
+    match facts.entries.contains_key("/") {
+        true => Ok(()),
+        false => Err(Failure::new(Phase::Exec, "the host could not say what is there")
+            .hint("log in and look at its secrets directory: are there very many files?")),
     }
 }
 
@@ -207,8 +217,14 @@ impl Builder<'_> {
         let owed: BTreeSet<ServiceName> = self.services_to_tell(new_set);
         let admin = self.admin_files();
         let directories = self.directories();
-        let leftovers = self.leftovers();
-        if !new_set && owed.is_empty() && self.facts.owed.is_empty() && admin.is_empty() && directories.is_empty() {
+        let mut leftovers = self.leftovers();
+        if !new_set {
+            leftovers.extend(self.obsolete_links());
+            leftovers.extend(self.surplus_backups(0));
+        }
+        let recovers = self.facts.stale_lock.is_some() || leftovers.iter().any(|path| !is_lock_record(path));
+        let idle = !new_set && !recovers && owed.is_empty() && self.facts.owed.is_empty();
+        if idle && admin.is_empty() && directories.is_empty() {
             return Ok(());
         }
         self.fence();
@@ -259,8 +275,16 @@ impl Builder<'_> {
         let wanted: BTreeSet<&str> = self.want.files.iter().map(|file| file.path.as_str()).collect();
         let gone = self.facts.manifest.files.keys().filter(|path| !wanted.contains(path.as_str()));
         for path in gone.cloned().collect::<Vec<_>>() {
-            self.out.files.push(FileChange { path, service: None, change: Change::Removed, keys: Vec::new() });
+            let service = self.service_of_directory(&path);
+            self.out.files.push(FileChange { path, service, change: Change::Removed, keys: Vec::new() });
         }
+    }
+
+    /// A raw service that loses one of its files is still there to be told.
+    fn service_of_directory(&self, path: &str) -> Option<ServiceName> {
+        let (directory, _) = path.split_once('/')?;
+        let mut names = self.want.services.iter().map(|service| &service.name);
+        names.find(|name| name.as_str() == directory).cloned()
     }
 
     fn change_of(&self, file: &DesiredFile) -> Change {
@@ -460,7 +484,7 @@ impl Builder<'_> {
         let records = self.facts.inside(".distribute").filter(|(name, _)| {
             let manifest = name.strip_prefix("manifest.").is_some_and(|set| !kept.contains(&Some(set)));
             // The stale lock itself is dealt with when the lock is taken.
-            let staging = ["stage.", "own.", "stale."].iter().any(|prefix| name.starts_with(prefix));
+            let staging = name.starts_with("stage.") || is_lock_record(name);
             (manifest || staging) && is_plain(name)
         });
         let sets = sets.map(|(name, _)| format!("secrets/{name}"));
@@ -552,7 +576,9 @@ impl Builder<'_> {
                 Place::Free => before.push(name.clone()),
                 Place::File => {
                     keeping.push(Step::Keep { path, kept: format!("secrets/{kept}/{name}") });
-                    if self.live().is_none() { before.push(name.clone()) } else { after.push(name.clone()) }
+                    // A name that the old set has leads to the old set until the switch; another must not lead nowhere.
+                    let shown = self.live().is_none() || self.facts.entries.contains_key(&self.in_live(&name));
+                    if shown { before.push(name.clone()) } else { after.push(name.clone()) }
                 }
                 Place::Other => {
                     keeping.push(Step::Move { path, kept: format!("secrets/{kept}/{name}") });
@@ -562,7 +588,7 @@ impl Builder<'_> {
             self.out.staged.push(Staged::Link { path: format!("links/{name}"), target: format!("..data/{name}") });
         }
         keeping.extend(self.keep_drifted(&kept));
-        let adopts = self.live().is_none() && keeping.iter().any(|step| matches!(step, Step::Keep { .. }));
+        let adopts = self.live().is_none() && !keeping.is_empty();
         if !keeping.is_empty() {
             self.keep(&kept, keeping);
         }
@@ -601,7 +627,7 @@ impl Builder<'_> {
             .filter(|path| self.facts.entries.get(&self.in_live(path)).is_some_and(|stat| stat.kind == Kind::File));
         steps
             .map(|path| Step::Keep {
-                kept: format!("secrets/{kept}/set-{}", path.replace('/', "-")),
+                kept: format!("secrets/{kept}/set-{}", path.replace('/', "+")),
                 path: self.in_live(&path),
             })
             .collect()
@@ -659,27 +685,37 @@ impl Builder<'_> {
 
     /// After everything went well: links of files that are gone, the set before the one before, and backups beyond `keep`.
     fn prune(&mut self) {
-        let links = self.want.link_names();
-        let obsolete = self
-            .facts
-            .inside("secrets")
-            .filter(|(name, stat)| self.is_our_link(name, stat) && !links.contains(*name) && is_plain(name));
-        let mut paths: Vec<String> = obsolete.map(|(name, _)| format!("secrets/{name}")).collect();
+        let mut paths = self.obsolete_links();
         if let (Some(previous), Some(live)) = (&self.facts.previous, self.live_set()) {
             if previous != live && policy::run_of_set(previous).is_some() {
                 paths.push(format!("secrets/{previous}"));
                 paths.push(format!(".distribute/{}", policy::manifest_name(previous)));
             }
         }
-        let mut backups: Vec<RunId> =
-            self.facts.inside("backups").filter_map(|(name, _)| policy::run_of_backup(name)).collect();
-        backups.sort_unstable();
         // The one that this run adds counts too.
-        let surplus = (backups.len() + 1).saturating_sub(self.want.keep as usize);
-        paths.extend(backups.iter().take(surplus).map(|run| format!("backups/{}", policy::backup_name(run))));
+        paths.extend(self.surplus_backups(1));
         if !paths.is_empty() {
             self.out.steps.push(Step::Remove(paths));
         }
+    }
+
+    /// Our links to files that are not wanted any more.
+    fn obsolete_links(&self) -> Vec<String> {
+        let links = self.want.link_names();
+        let obsolete = self
+            .facts
+            .inside("secrets")
+            .filter(|(name, stat)| self.is_our_link(name, stat) && !links.contains(*name) && is_plain(name));
+        obsolete.map(|(name, _)| format!("secrets/{name}")).collect()
+    }
+
+    /// The oldest backups, when there are `coming` more.
+    fn surplus_backups(&self, coming: usize) -> Vec<String> {
+        let mut backups: Vec<RunId> =
+            self.facts.inside("backups").filter_map(|(name, _)| policy::run_of_backup(name)).collect();
+        backups.sort_unstable();
+        let surplus = (backups.len() + coming).saturating_sub(self.want.keep as usize);
+        backups.iter().take(surplus).map(|run| format!("backups/{}", policy::backup_name(run))).collect()
     }
 }
 
@@ -702,6 +738,12 @@ fn text(text: String) -> Secret {
 
 fn owed_text(owed: &BTreeSet<ServiceName>) -> Secret {
     text(owed.iter().map(|service| format!("owed {service}\n")).collect())
+}
+
+/// Of a run that is about to take a lock, or did not live to: no secret is in it, and alone it is no reason for a push.
+fn is_lock_record(path: &str) -> bool {
+    let name = path.strip_prefix(".distribute/").unwrap_or(path);
+    ["own.", "heir."].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// May this name, which a host told us, go back to it in a step? Ours all may; what cannot is left alone.

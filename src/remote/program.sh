@@ -21,6 +21,8 @@ LC_ALL=C
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH
 unset ENV BASH_ENV CDPATH QUOTING_STYLE TAR_OPTIONS POSIXLY_CORRECT TMOUT
+# Without a stderr the next file that is opened would take its place, and complaints would go into it.
+true >&2 || exec 2>/dev/null
 newline='
 '
 IFS=" 	$newline"
@@ -112,11 +114,12 @@ know_yourself() {
     fi
 }
 
-# Field 22 of /proc/PID/stat: what follows the last parenthesis begins with field 3.
+# Field 22 of /proc/PID/stat: what follows the last parenthesis begins with field 3, the state. A zombie has ended.
 start_time() {
     # shellcheck disable=SC2086
     set -- ${1##*) }
     started=${20:-0}
+    case ${1:-} in Z | X) started=ended ;; esac
 }
 
 # is_dead RECORD: is the holder of a lock dead beyond doubt? Age proves nothing.
@@ -131,36 +134,54 @@ is_dead() {
     [ "$started" != "$3" ]
 }
 
-# Sets record to what the lock file says, or to nothing.
-read_lock() {
+# Sets record to what a lock file says; fails if there is none. A record is complete before it gets its name, so an
+# empty one is what a power cut left, and its holder died with the machine.
+read_record() {
     record=''
-    [ -r .distribute/lock ] && read -r record <.distribute/lock
+    read -r record 2>/dev/null <"$1"
+    [ -z "$record" ] || return 0
+    record='cut 0 0 - a run that lost its power'
+    [ -f "$1" ]
 }
 
 lock() {
     phase=lock
-    printf '%s %s %s %s\n' "$boot" "$pid" "$start" "$who" >".distribute/own.$nonce" ||
-        fail "cannot write in $path/.distribute"
+    own=.distribute/own.$nonce
+    printf '%s %s %s %s\n' "$boot" "$pid" "$start" "$who" >"$own" || fail "cannot write in $path/.distribute"
     tries=0
-    until ln ".distribute/own.$nonce" .distribute/lock 2>/dev/null; do
+    until ln "$own" .distribute/lock 2>/dev/null; do
         tries=$((tries + 1))
-        read_lock
+        if read_record .distribute/lock && follow; then break; fi
         if [ "$tries" -gt 3 ] || ! is_dead "$record"; then
-            rm -f ".distribute/own.$nonce"
+            rm -f "$own"
             fail "held ${record#* * * }"
         fi
-        # Of two that see the same dead holder one moves its record; the other puts back what it took.
-        mv .distribute/lock ".distribute/stale.$nonce" 2>/dev/null || continue
-        moved=''
-        read -r moved <".distribute/stale.$nonce"
-        if [ "$moved" != "$record" ]; then
-            ln ".distribute/stale.$nonce" .distribute/lock 2>/dev/null
-            rm -f ".distribute/stale.$nonce" ".distribute/own.$nonce"
-            fail "held ${moved#* * * }"
-        fi
-        rm -f ".distribute/stale.$nonce"
     done
     held=$((held + 1))
+}
+
+# Takes the lock of a dead holder, whose record this is. Of all that see it dead one goes on: whoever links the file that
+# is named after the dead. Was that one killed before it could go on, then it is followed in the same way.
+follow() {
+    dead=$record
+    claims=''
+    while is_dead "$record"; do
+        # shellcheck disable=SC2086
+        set -- $record
+        claims="$claims .distribute/heir.$2.$3"
+        if ln "$own" ".distribute/heir.$2.$3" 2>/dev/null; then
+            # Nobody else replaces this record now, unless it was done before we came.
+            if read_record .distribute/lock && [ "$record" = "$dead" ] && mv -fT "$own" .distribute/lock; then
+                # shellcheck disable=SC2086
+                rm -f $claims
+                return 0
+            fi
+            rm -f ".distribute/heir.$2.$3"
+            return 1
+        fi
+        read_record ".distribute/heir.$2.$3" || return 1
+    done
+    return 1
 }
 
 # Sets live to the name of the set that ..data leads to, or to nothing. The working directory is the root.
@@ -200,7 +221,7 @@ look() {
         find_live
         [ -z "$live" ] || say "live $live"
         if [ -d secrets ] && [ ! -L secrets ] && ! [ -x secrets ]; then say closed; fi
-        if read_lock; then
+        if read_record .distribute/lock; then
             if is_dead "$record"; then say "stale ${record#* * * }"; else say "lock ${record#* * * }"; fi
         fi
         for name in secrets vault-password backups .distribute; do
@@ -395,6 +416,10 @@ health() {
 roll_back() {
     phase=rollback
     say phase rollback
+    if [ -z "$switched" ]; then
+        say "stays this run switched nothing"
+        return
+    fi
     if [ -z "$live" ]; then
         say "stays there was no set before this one"
         return
@@ -411,6 +436,7 @@ roll_back() {
 
 # The steps of the plan, in their order. `arg` lines go before the step that they belong to.
 carry_out() {
+    switched=''
     set --
     while IFS= read -r line <&3; do
         case $line in
@@ -425,7 +451,9 @@ carry_out() {
         'fence '*) fence "${line#fence }" ;;
         'expect '*)
             find_live
-            [ "${live:--}" = "${line#expect }" ] || fail "held - somebody who changed it just now"
+            phase=lock
+            [ "${live:--}" = "${line#expect }" ] || fail "another run changed $path/secrets while this one was planned"
+            phase=stage
             ;;
         'dir '*)
             [ ! -L "$1" ] || fail "$path/$1 is a link"

@@ -1,0 +1,7 @@
+//! The remote program under test directly: real shells, real files, and the bytes that go over the wire.
+
+#[path = "support/remote_shell.rs"]
+mod remote_shell;
+
+#[path = "program/stories.rs"]
+mod stories;

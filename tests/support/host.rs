@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use super::sshd::{make_key, wait_for, without_comment};
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -12,7 +13,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// An unprivileged user whom every host knows.
@@ -287,17 +287,12 @@ impl Host {
 }
 
 impl Drop for Host {
+    /// The first process of a pid namespace takes all the others with it, and `unshare` ends with it.
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        // The first process of a pid namespace takes all the others with it, but not in the same instant.
-        let gone = |pid: i32| !Path::new(&format!("/proc/{pid}")).exists();
-        for _ in 0..2000 {
-            if self.pid == 0 || gone(self.pid) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(1));
+        if self.pid == 0 || nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid), Signal::SIGKILL).is_err() {
+            let _ = self.child.kill();
         }
+        let _ = self.child.wait();
     }
 }
 

@@ -60,6 +60,7 @@ pub struct Running {
     child: Child,
     out: PathBuf,
     err: PathBuf,
+    started: Instant,
     _watch: Watch,
 }
 
@@ -94,6 +95,9 @@ impl Running {
             std::thread::sleep(Duration::from_millis(4));
         };
         let text = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+        if std::env::var_os("FLEET_TIMES").is_some() {
+            eprintln!("{:?} {:?}", self.out, self.started.elapsed());
+        }
         let status = status.code().unwrap_or(-1);
         Ran { status, stdout: text(&self.out), stderr: text(&self.err) }
     }
@@ -274,7 +278,7 @@ impl Workspace {
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
-        Running { child, out, err, _watch: watch }
+        Running { child, out, err, started: Instant::now(), _watch: watch }
     }
 
     #[track_caller]

@@ -10,4 +10,5 @@ mod sshd;
 #[path = "../support/workspace.rs"]
 mod workspace;
 
+mod enrolment;
 mod example;

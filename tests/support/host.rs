@@ -134,8 +134,7 @@ impl Host {
     pub fn start(name: &str, spec: &Spec, public: &str) -> Self {
         let dir = super::sshd::directory();
         let etc = dir.path().join("etc");
-        let copied = Command::new("cp").args(["-a", "/etc"]).arg(&etc).status().unwrap();
-        assert!(copied.success());
+        copy_etc(&etc);
         append(&etc.join("passwd"), "deploy:x:4711:4711::/home/deploy:/bin/sh\n");
         append(&etc.join("group"), "deploy:x:4711:\n");
         append(&etc.join("shadow"), "deploy:*:19000:0:99999:7:::\n");
@@ -311,6 +310,16 @@ fn dropbear_key(path: &Path) -> String {
     let made = Command::new("dropbearkey").args(["-t", "ed25519", "-f"]).arg(path).output().unwrap();
     let text = String::from_utf8(made.stdout).unwrap();
     without_comment(text.lines().find(|line| line.starts_with("ssh-ed25519 ")).unwrap())
+}
+
+/// What a server, a shell, sudo and doas need of /etc.
+fn copy_etc(etc: &Path) {
+    fs::create_dir_all(etc.join("ssh")).unwrap();
+    let needed = "passwd group shadow shells nsswitch.conf hosts host.conf ld.so.cache pam.d pam.conf security \
+                  sudoers sudoers.d sudo.conf login.defs environment";
+    let there = needed.split_whitespace().map(|name| Path::new("/etc").join(name)).filter(|path| path.exists());
+    let copied = Command::new("cp").arg("-a").args(there).arg(etc).status().unwrap();
+    assert!(copied.success());
 }
 
 fn append(path: &Path, line: &str) {

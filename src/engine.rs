@@ -282,7 +282,14 @@ impl Visit {
         talk.channel.send(bytes::Bytes::from_owner(payload));
         talk.channel.finish();
         let frame = talk.frame(self.stop.clone(), Stop::Now, patience(self.run.patience, transactions)).await?;
-        Ok(remote::push(nonce, &frame))
+        let mut pushed = remote::push(nonce, &frame);
+        if let Some(failure) =
+            pushed.failures.first_mut().filter(|failure| matches!(failure.phase, Phase::Stage | Phase::Switch))
+        {
+            talk.listen().await;
+            failure.message.push_str(&talk.said());
+        }
+        Ok(pushed)
     }
 
     /// What the host says it has become, checked by the plan itself: made again from the new facts, it must be empty.
@@ -450,7 +457,18 @@ impl Talk {
     async fn bye(&mut self) {
         self.channel.send(bytes::Bytes::from_static(b"bye\n"));
         self.channel.finish();
-        let ended = async { while self.channel.next().await.is_some() {} };
+        self.listen().await;
+    }
+
+    /// Hears the program out, for a moment: the tool that failed has said why on stderr, which may come after stdout.
+    async fn listen(&mut self) {
+        let ended = async {
+            while let Some(output) = self.channel.next().await {
+                if let Output::Stderr(bytes) = output {
+                    self.hear(&bytes);
+                }
+            }
+        };
         let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
     }
 }

@@ -12,3 +12,4 @@ mod workspace;
 
 mod enrolment;
 mod example;
+mod trouble;

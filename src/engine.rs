@@ -209,7 +209,8 @@ impl Visit {
                 .hint("install coreutils (or busybox) and tar"));
         }
         if facts.roots.len() != self.plan.sets.len() {
-            return Err(Failure::new(Phase::Exec, "the host's answer has gaps"));
+            return Err(Failure::new(Phase::Exec, "the host's answer has gaps")
+                .hint("run this again; if it stays, log in and run `sh` by hand"));
         }
         self.refuse_unprivileged(facts.uid)?;
         let purpose = Purpose {

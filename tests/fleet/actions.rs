@@ -88,7 +88,7 @@ fn what_a_killed_run_owes_is_paid_by_the_next() {
     let deploy = ws.spawn(&["deploy", "-o", "json"]);
     let live = || fs::read_to_string(ws.web1().path(&format!("{ROOT}/secrets/api.env"))).unwrap();
     wait("the switch", || live().contains("API_PORT=81"));
-    wait("the action", || ws.web1().processes().iter().any(|(_, line)| line.contains("read -r line")));
+    wait("the action", || ws.web1().processes().iter().any(|(_, line)| line.contains("/srv/gate")));
     for (pid, line) in ws.web1().processes() {
         if !line.starts_with("sshd") {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);

@@ -25,7 +25,7 @@ fn change(ws: &Workspace, number: usize) {
 }
 
 fn at_the_gate(host: &Host) -> bool {
-    host.processes().iter().any(|(_, line)| line.contains("read -r line"))
+    host.processes().iter().any(|(_, line)| line.contains("/srv/gate"))
 }
 
 fn open_gate(host: &Host) {

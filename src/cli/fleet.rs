@@ -15,6 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// A look takes milliseconds; a host that swaps may take seconds.
+const LOOK: Duration = Duration::from_secs(30);
+/// Between two signs of life of a host that is being written.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A run, named once: what its clock and its dice said.
 #[derive(Clone, Copy)]
 pub struct Moment {
@@ -80,7 +85,8 @@ fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId, plans
         intent: errand.intent,
         login: login(sources, plans)?,
         deadlines: errand.timeout.map_or_else(Deadlines::default, Deadlines::with_limit),
-        patience: errand.timeout.unwrap_or(Duration::from_secs(120)),
+        look: errand.timeout.unwrap_or(LOOK),
+        patience: errand.timeout.unwrap_or(PATIENCE),
         forks: usize::from(shared.forks),
         who: who(),
         bundle_id: bundle.id().to_owned(),

@@ -82,7 +82,8 @@ impl Host {
     /// The play's root, as the host calls it.
     pub fn root(&self) -> RemotePath {
         let at = self.at("opt");
-        let seen = if self.slash == Path::new("/") { at } else { Path::new("/").join(at.strip_prefix(&self.slash).unwrap()) };
+        let seen =
+            if self.slash == Path::new("/") { at } else { Path::new("/").join(at.strip_prefix(&self.slash).unwrap()) };
         RemotePath::new(seen.to_str().unwrap()).unwrap()
     }
 

@@ -17,7 +17,7 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 use std::fs;
 use std::io::{Error, Result};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -28,7 +28,17 @@ const HOSTS: usize = 48;
 const SERVICES: [(&str, &str); 4] = [("github-oidc", "OIDC"), ("aws", "AWS"), ("cloudflare", "FLARE"), ("api", "API")];
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match bench().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn bench() -> Result<()> {
     let mut interrupts = Interrupts::listen()?;
     let directory = tempfile::Builder::new().prefix("bench-").tempdir()?;
     let top = directory.path().canonicalize()?;

@@ -296,8 +296,8 @@ impl Visit {
         for root in &pushed.facts.roots {
             self.see(root);
         }
-        if let Some(failure) = pushed.failures.first() {
-            return Err(failure.clone());
+        if let Some(failure) = pushed.failure() {
+            return Err(failure);
         }
         let left = self.plan_for(&pushed.facts)?;
         match left.iter().any(|transaction| !transaction.is_empty()) {

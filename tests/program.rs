@@ -3,5 +3,7 @@
 #[path = "support/remote_shell.rs"]
 mod remote_shell;
 
+#[path = "program/kills.rs"]
+mod kills;
 #[path = "program/stories.rs"]
 mod stories;

@@ -123,8 +123,14 @@ impl Host {
     }
 
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.login[0]);
-        command.args(&self.login[1..]).arg(remote::command());
+        self.command_through(&[])
+    }
+
+    /// With words before `sh -c COMMAND`, for this once.
+    pub fn command_through(&self, words: &[OsString]) -> Command {
+        let mut words = words.iter().chain(&self.login);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).arg(remote::command());
         command.env_clear().env("PATH", &self.path).envs(self.env.iter().map(|(name, value)| (name, value)));
         command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -5,5 +5,9 @@ mod remote_shell;
 
 #[path = "program/kills.rs"]
 mod kills;
+#[path = "program/locks.rs"]
+mod locks;
+#[path = "program/payloads.rs"]
+mod payloads;
 #[path = "program/stories.rs"]
 mod stories;

@@ -150,14 +150,23 @@ read_record() {
 lock() {
     phase=lock
     own=.distribute/own.$nonce
-    printf '%s %s %s %s\n' "$boot" "$pid" "$start" "$who" >"$own" || fail "cannot write in $path/.distribute"
+    printf '%s %s %s %s\n' "$boot" "$pid" "$start" "$who" >"$own" || {
+        rm -f "$own"
+        fail "cannot write in $path/.distribute"
+    }
     tries=0
     until ln "$own" .distribute/lock 2>/dev/null; do
         tries=$((tries + 1))
-        if read_record .distribute/lock && follow; then break; fi
-        if [ "$tries" -gt 3 ] || ! is_dead "$record"; then
+        if read_record .distribute/lock; then
+            if follow; then break; fi
+            is_dead "$record" || tries=9
+            why="held ${record#* * * }"
+        else
+            why="cannot make a lock in $path/.distribute"
+        fi
+        if [ "$tries" -gt 3 ]; then
             rm -f "$own"
-            fail "held ${record#* * * }"
+            fail "$why"
         fi
     done
     held=$((held + 1))
@@ -226,16 +235,12 @@ look() {
         if read_record .distribute/lock; then
             if is_dead "$record"; then say "stale ${record#* * * }"; else say "lock ${record#* * * }"; fi
         fi
-        for name in secrets vault-password backups .distribute; do
-            if [ -e "$name" ] || [ -L "$name" ]; then set -- "$@" "$name"; fi
-            if [ -L "$name" ] || [ ! -d "$name" ]; then continue; fi
-            for entry in "$name"/* "$name"/.[!.]* "$name"/..?*; do
-                if [ -e "$entry" ] || [ -L "$entry" ]; then set -- "$@" "$entry"; fi
-            done
+        # What is not there, and a pattern that nothing matches, stat leaves out.
+        for name in secrets vault-password backups .distribute ${live:+"secrets/$live"}; do
+            set -- "$@" "$name"
+            [ -L "$name" ] || set -- "$@" "$name"/* "$name"/.[!.]* "$name"/..?*
         done
-        [ -z "$live" ] || for entry in "secrets/$live"/* "secrets/$live"/.[!.]* "secrets/$live"/*/* "secrets/$live"/*/.[!.]*; do
-            if [ -e "$entry" ] || [ -L "$entry" ]; then set -- "$@" "$entry"; fi
-        done
+        [ -z "$live" ] || set -- "$@" "secrets/$live"/*/* "secrets/$live"/*/.[!.]*
     fi
     say stat
     stat -c "$nonce. %f %u %g %U %G %h %s %Y %N" "$@" 2>/dev/null

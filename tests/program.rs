@@ -3,6 +3,10 @@
 #[path = "support/remote_shell.rs"]
 mod remote_shell;
 
+#[path = "program/counts.rs"]
+mod counts;
+#[path = "program/faults.rs"]
+mod faults;
 #[path = "program/kills.rs"]
 mod kills;
 #[path = "program/locks.rs"]
@@ -11,3 +15,5 @@ mod locks;
 mod payloads;
 #[path = "program/stories.rs"]
 mod stories;
+#[path = "program/strange.rs"]
+mod strange;

@@ -213,7 +213,8 @@ impl Visit {
                 .hint("install coreutils (or busybox) and tar"));
         }
         if facts.roots.len() != self.plan.sets.len() {
-            return Err(Failure::new(Phase::Exec, "the host's answer has gaps"));
+            return Err(Failure::new(Phase::Exec, "the host's answer has gaps")
+                .hint("run this again; if it stays, log in and run `sh` by hand"));
         }
         self.refuse_unprivileged(facts.uid)?;
         let purpose = Purpose {
@@ -286,7 +287,14 @@ impl Visit {
         talk.channel.send(bytes::Bytes::from_owner(payload));
         talk.channel.finish();
         let frame = talk.frame(self.stop.clone(), Stop::Now, patience).await?;
-        Ok(remote::push(nonce, &frame))
+        let mut pushed = remote::push(nonce, &frame);
+        if let Some(failure) =
+            pushed.failures.first_mut().filter(|failure| matches!(failure.phase, Phase::Stage | Phase::Switch))
+        {
+            talk.listen().await;
+            failure.message.push_str(&talk.said());
+        }
+        Ok(pushed)
     }
 
     /// What the host says it has become, checked by the plan itself: made again from the new facts, it must be empty.
@@ -458,7 +466,18 @@ impl Talk {
     async fn bye(&mut self) {
         self.channel.send(bytes::Bytes::from_static(b"bye\n"));
         self.channel.finish();
-        let ended = async { while self.channel.next().await.is_some() {} };
+        self.listen().await;
+    }
+
+    /// Hears the program out, for a moment: the tool that failed has said why on stderr, which may come after stdout.
+    async fn listen(&mut self) {
+        let ended = async {
+            while let Some(output) = self.channel.next().await {
+                if let Output::Stderr(bytes) = output {
+                    self.hear(&bytes);
+                }
+            }
+        };
         let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
     }
 }

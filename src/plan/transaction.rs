@@ -130,7 +130,7 @@ fn refuse_unsafe(want: &DesiredSet, facts: &RootFacts, uid: u32) -> Result<(), F
                 .hint(format!("look at it, and remove the link: rm {path}")));
         }
         if !stat.is_directory() {
-            return Err(stage(format!("{path} is not a directory")));
+            return Err(stage(format!("{path} is not a directory")).hint("look at it, and move it away"));
         }
         let expected = if name == "secrets" { want.access.owner.as_str() } else { "root" };
         let ours = stat.uid == uid || (name == "secrets" && stat.belongs_to(&want.access.owner, &want.access.group));

@@ -10,5 +10,11 @@ mod sshd;
 #[path = "../support/workspace.rs"]
 mod workspace;
 
+mod actions;
+mod contract;
 mod enrolment;
 mod example;
+mod interrupt;
+mod small;
+mod strangers;
+mod trouble;

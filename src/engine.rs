@@ -33,13 +33,20 @@ pub enum Intent {
     Apply,
 }
 
+/// Keyed hash of a content's SHA-256, under the bundle's key.
+type Mac = dyn Fn(&[u8]) -> String + Send + Sync;
+/// The sealed copy of a set.
+type Seal = dyn Fn(&DesiredSet) -> crate::words::Result<Vec<u8>> + Send + Sync;
+
 /// What all hosts of a run share.
 pub struct Run {
     pub id: RunId,
     pub intent: Intent,
     pub login: Login,
     pub deadlines: Deadlines,
-    /// How long a host may work without a sign of life.
+    /// How long a host may take to say what is there.
+    pub look: Duration,
+    /// How long it may then work without a sign of life, besides what a payload takes on a slow link.
     pub patience: Duration,
     pub forks: usize,
     /// `user@host`, for the lock on each host.
@@ -47,8 +54,8 @@ pub struct Run {
     pub bundle_id: String,
     pub generation: u64,
     pub any_bundle: bool,
-    pub mac: Box<dyn Fn(&[u8]) -> String + Send + Sync>,
-    pub seal: Box<dyn Fn(&DesiredSet) -> crate::words::Result<Vec<u8>> + Send + Sync>,
+    pub mac: Box<Mac>,
+    pub seal: Box<Seal>,
     /// Sixteen random bytes, in hexadecimal.
     pub nonce: Box<dyn Fn() -> String + Send + Sync>,
     /// What must be done before anything leaves this machine: saving the bundle. It may take seconds, and is done once.
@@ -101,8 +108,7 @@ pub async fn run(
                 seat = seats.acquire_owned() => seat.ok(),
                 () = stopped(stop.clone(), Stop::Gently) => None,
             };
-            let report =
-                Visit { plan, run, stop, events: events.clone(), report, cleared: false }.run(seat.is_some()).await;
+            let report = Visit { plan, run, stop, events: events.clone(), report }.run(seat.is_some()).await;
             let _ = events.send(Event::Finished(Box::new(report.clone())));
             report
         });
@@ -144,8 +150,6 @@ struct Visit {
     stop: watch::Receiver<Stop>,
     events: mpsc::UnboundedSender<Event>,
     report: HostReport,
-    /// The payload has gone out: from here on only a second interruption cuts.
-    cleared: bool,
 }
 
 impl Visit {
@@ -186,7 +190,7 @@ impl Visit {
     async fn converse(&mut self, connection: &mut Connection) -> Result<(), Failure> {
         let nonce = (self.run.nonce)();
         let mut talk = Talk::begin(connection, &nonce, &self.plan).await?;
-        let frame = talk.frame(self.stop.clone(), Stop::Gently, self.run.patience).await?;
+        let frame = talk.frame(self.stop.clone(), Stop::Gently, self.run.look).await?;
         let facts = remote::look(&nonce, &frame)?;
         let transactions = self.plan_for(&facts)?;
         self.describe(&facts, &transactions);
@@ -277,12 +281,12 @@ impl Visit {
     async fn push(&mut self, talk: &mut Talk, nonce: &str, transactions: &[Transaction]) -> Result<Pushed, Failure> {
         let payload = remote::payload(transactions).map_err(|error| Failure::new(Phase::Stage, error.to_string()))?;
         let _ = self.events.send(Event::Pushing(self.host().clone()));
-        self.cleared = true;
+        let patience = patience(self.run.patience, payload.len(), transactions);
         let since = self.run.id.time().format("%Y-%m-%dT%H:%M:%SZ").to_string();
         talk.channel.send(remote::push_line(&since, &self.run.who).into());
         talk.channel.send(bytes::Bytes::from_owner(payload));
         talk.channel.finish();
-        let frame = talk.frame(self.stop.clone(), Stop::Now, patience(self.run.patience, transactions)).await?;
+        let frame = talk.frame(self.stop.clone(), Stop::Now, patience).await?;
         let mut pushed = remote::push(nonce, &frame);
         if let Some(failure) =
             pushed.failures.first_mut().filter(|failure| matches!(failure.phase, Phase::Stage | Phase::Switch))
@@ -300,8 +304,8 @@ impl Visit {
         for root in &pushed.facts.roots {
             self.see(root);
         }
-        if let Some(failure) = pushed.failures.first() {
-            return Err(failure.clone());
+        if let Some(failure) = pushed.failure() {
+            return Err(failure);
         }
         let left = self.plan_for(&pushed.facts)?;
         match left.iter().any(|transaction| !transaction.is_empty()) {
@@ -326,15 +330,19 @@ fn interrupted(phase: Phase) -> Failure {
     Failure::new(phase, "interrupted before anything was sent: the host is as it was")
 }
 
+/// A link that carries less than this is down.
+const SLOWEST_BYTES_A_SECOND: usize = 4096;
+
 /// The longest that a host may be silent: actions and health checks have times of their own.
-fn patience(base: Duration, transactions: &[Transaction]) -> Duration {
+fn patience(base: Duration, payload: usize, transactions: &[Transaction]) -> Duration {
     let seconds = transactions.iter().flat_map(|transaction| &transaction.steps).map(|step| match step {
         // Twice: a failed health check runs the actions again, with the old set.
         Step::Action { seconds, .. } => 2 * (seconds + 10),
         Step::Health { seconds, .. } => seconds + 15,
         _ => 0,
     });
-    base + Duration::from_secs(seconds.sum())
+    let transfer = (payload / SLOWEST_BYTES_A_SECOND) as u64;
+    base + Duration::from_secs(transfer + seconds.sum::<u64>())
 }
 
 /// The conversation with the remote program over one channel.

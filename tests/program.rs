@@ -3,5 +3,17 @@
 #[path = "support/remote_shell.rs"]
 mod remote_shell;
 
+#[path = "program/counts.rs"]
+mod counts;
+#[path = "program/faults.rs"]
+mod faults;
+#[path = "program/kills.rs"]
+mod kills;
+#[path = "program/locks.rs"]
+mod locks;
+#[path = "program/payloads.rs"]
+mod payloads;
 #[path = "program/stories.rs"]
 mod stories;
+#[path = "program/strange.rs"]
+mod strange;

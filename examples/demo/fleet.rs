@@ -217,15 +217,12 @@ fn exit_code(status: ExitStatus) -> u32 {
 async fn feed(mut input: ChannelReadHalf, stdin: ChildStdin) {
     let mut stdin = Some(stdin);
     while let Some(message) = input.wait().await {
-        match (message, &mut stdin) {
-            (ChannelMsg::Data { data }, Some(open)) => {
-                if open.write_all(&data).await.is_err() {
-                    stdin = None; // a command need not read it all
-                }
-            }
-            (ChannelMsg::Eof, _) => stdin = None,
+        stdin = match (message, stdin) {
             (ChannelMsg::Close, _) => return,
-            _ => {}
+            (ChannelMsg::Eof, _) => None,
+            // A command need not read it all.
+            (ChannelMsg::Data { data }, Some(mut open)) => open.write_all(&data).await.is_ok().then_some(open),
+            (_, stdin) => stdin,
         }
     }
 }

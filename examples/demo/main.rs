@@ -53,6 +53,7 @@ async fn tell(top: &Path, interrupts: Interrupts) -> Result<(), End> {
     story.run("Do it.", "deploy").await?;
     story.run("And again: what is right already is not touched.", "deploy").await?;
     story.run("What is on them now?", "status").await?;
+    println!();
     story.say("One host as it is on disk: a set is a directory, and ..data is the one switch.");
     story.tree(&fleet.hosts[0].root())?;
     Ok(())

@@ -26,6 +26,7 @@ pub fn copy(from: &Path, to: &Path, hosts: &[Host]) -> Result<()> {
     write_private(&to.join("vault-password"), &fs::read(from.join("tests/example-password"))?)
 }
 
+/// The example's inventory: each host keeps its name and its groups.
 fn inventory(text: &str, hosts: &[Host]) -> Result<String> {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     for host in hosts {
@@ -33,15 +34,16 @@ fn inventory(text: &str, hosts: &[Host]) -> Result<String> {
         let line = lines.iter_mut().find(|line| line.starts_with(&start));
         let line = line.ok_or_else(|| Error::other(format!("the example's inventory has no {}", host.name)))?;
         let groups = line.find("groups").map_or("}", |at| &line[at..]);
-        *line = format!(
-            "{start} address = \"{}\", port = {}, user = \"{}\", root = \"{}\", {groups}",
-            host.address,
-            host.port,
-            user(),
-            host.root().display()
-        );
+        *line = inventory_line(host, groups);
     }
     Ok(lines.join("\n") + "\n")
+}
+
+/// `rest` ends the line: `groups = [...] }`.
+pub fn inventory_line(host: &Host, rest: &str) -> String {
+    let (name, address, port, user, root) = (&host.name, &host.address, host.port, user(), host.root());
+    let root = root.display();
+    format!("{name} = {{ address = \"{address}\", port = {port}, user = \"{user}\", root = \"{root}\", {rest}")
 }
 
 fn user() -> String {
@@ -50,7 +52,7 @@ fn user() -> String {
 }
 
 /// Only root can give files to root.
-fn playbook(text: &str) -> String {
+pub fn playbook(text: &str) -> String {
     if geteuid().is_root() {
         return text.to_owned();
     }

@@ -38,7 +38,7 @@ impl Interrupts {
         Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
     }
 
-    async fn next(&mut self) {
+    pub async fn next(&mut self) {
         let Self([interrupt, terminate, hang_up]) = self;
         tokio::select! {
             _ = interrupt.recv() => {}

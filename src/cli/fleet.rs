@@ -15,6 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// A look takes milliseconds; a host that swaps may take seconds.
+const LOOK: Duration = Duration::from_secs(30);
+/// Between two signs of life of a host that is being written.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A run, named once: what its clock and its dice said.
 #[derive(Clone, Copy)]
 pub struct Moment {
@@ -80,7 +85,8 @@ fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId, plans
         intent: errand.intent,
         login: login(sources, plans)?,
         deadlines: errand.timeout.map_or_else(Deadlines::default, Deadlines::with_limit),
-        patience: errand.timeout.unwrap_or(Duration::from_secs(120)),
+        look: errand.timeout.unwrap_or(LOOK),
+        patience: errand.timeout.unwrap_or(PATIENCE),
         forks: usize::from(shared.forks),
         who: who(),
         bundle_id: bundle.id().to_owned(),
@@ -142,10 +148,12 @@ fn who() -> String {
 
 async fn drive(shared: &Shared, sources: &Sources, plans: Vec<HostPlan>, run: Arc<Run>) -> (Vec<HostReport>, bool) {
     let (events, mut heard) = mpsc::unbounded_channel();
-    let (quiet, verbose) = (shared.quiet, shared.verbose > 0 || shared.is_json());
+    let shown = shown(shared);
     let printer = tokio::spawn(async move {
         while let Some(event) = heard.recv().await {
-            print_event(&event, quiet, verbose);
+            if shown(&event) {
+                eprintln!("{}", report::progress(&event));
+            }
         }
     });
     let hosts = engine::run(plans, run, sources.interrupt.set_off(), events).await;
@@ -153,9 +161,13 @@ async fn drive(shared: &Shared, sources: &Sources, plans: Vec<HostPlan>, run: Ar
     (hosts, sources.interrupt.has_come())
 }
 
-fn print_event(event: &Event, quiet: bool, verbose: bool) {
-    if let Some(line) = report::progress(event, verbose).filter(|_| !quiet) {
-        eprintln!("{line}");
+/// Which events are said while hosts are at work: with `-v` all; where stdout is for a machine, failures.
+fn shown(shared: &Shared) -> fn(&Event) -> bool {
+    match () {
+        () if shared.quiet => |_| false,
+        () if shared.verbose > 0 => |_| true,
+        () if shared.is_json() => |event| matches!(event, Event::Finished(host) if host.outcome.is_failure()),
+        () => |_| false,
     }
 }
 

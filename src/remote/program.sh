@@ -122,16 +122,19 @@ start_time() {
     case ${1:-} in Z | X) started=ended ;; esac
 }
 
-# is_dead RECORD: is the holder of a lock dead beyond doubt? Age proves nothing.
+# is_dead RECORD: is the holder of a lock dead beyond doubt? Age proves nothing, and neither does a record that is not ours.
 is_dead() {
-    # shellcheck disable=SC2086
-    set -- $1
-    [ $# -ge 4 ] && [ "$1" != none ] && [ "$boot" != none ] || return 1
-    [ "$1" = "$boot" ] || return 0
+    after=${1#* }
+    their_pid=${after%% *}
+    after=${after#* }
+    their_start=${after%% *}
+    case $their_pid$their_start in '' | *[!0-9]*) return 1 ;; esac
+    [ "${1%% *}" != none ] && [ "$boot" != none ] || return 1
+    [ "${1%% *}" = "$boot" ] || return 0
     [ -r /proc/self/stat ] || return 1
-    read -r line 2>/dev/null <"/proc/$2/stat" || return 0
+    read -r line 2>/dev/null <"/proc/$their_pid/stat" || return 0
     start_time "$line"
-    [ "$started" != "$3" ]
+    [ "$started" != "$their_start" ]
 }
 
 # Sets record to what a lock file says; fails if there is none. A record is complete before it gets its name, so an
@@ -147,15 +150,24 @@ read_record() {
 lock() {
     phase=stage
     own=.distribute/own.$nonce
-    printf '%s %s %s %s\n' "$boot" "$pid" "$start" "$who" >"$own" || fail "cannot write in $path/.distribute"
+    printf '%s %s %s %s\n' "$boot" "$pid" "$start" "$who" >"$own" || {
+        rm -f "$own"
+        fail "cannot write in $path/.distribute"
+    }
     phase=lock
     tries=0
     until ln "$own" .distribute/lock 2>/dev/null; do
         tries=$((tries + 1))
-        if read_record .distribute/lock && follow; then break; fi
-        if [ "$tries" -gt 3 ] || ! is_dead "$record"; then
+        if read_record .distribute/lock; then
+            if follow; then break; fi
+            is_dead "$record" || tries=9
+            why="held ${record#* * * }"
+        else
+            why="cannot make a lock in $path/.distribute"
+        fi
+        if [ "$tries" -gt 3 ]; then
             rm -f "$own"
-            fail "held ${record#* * * }"
+            fail "$why"
         fi
     done
     held=$((held + 1))
@@ -167,20 +179,19 @@ follow() {
     dead=$record
     claims=''
     while is_dead "$record"; do
-        # shellcheck disable=SC2086
-        set -- $record
-        claims="$claims .distribute/heir.$2.$3"
-        if ln "$own" ".distribute/heir.$2.$3" 2>/dev/null; then
+        claim=.distribute/heir.$their_pid.$their_start
+        claims="$claims $claim"
+        if ln "$own" "$claim" 2>/dev/null; then
             # Nobody else replaces this record now, unless it was done before we came.
             if read_record .distribute/lock && [ "$record" = "$dead" ] && mv -fT "$own" .distribute/lock; then
                 # shellcheck disable=SC2086
                 rm -f $claims
                 return 0
             fi
-            rm -f ".distribute/heir.$2.$3"
+            rm -f "$claim"
             return 1
         fi
-        read_record ".distribute/heir.$2.$3" || return 1
+        read_record "$claim" || return 1
     done
     return 1
 }
@@ -225,16 +236,12 @@ look() {
         if read_record .distribute/lock; then
             if is_dead "$record"; then say "stale ${record#* * * }"; else say "lock ${record#* * * }"; fi
         fi
-        for name in secrets vault-password backups .distribute; do
-            if [ -e "$name" ] || [ -L "$name" ]; then set -- "$@" "$name"; fi
-            if [ -L "$name" ] || [ ! -d "$name" ]; then continue; fi
-            for entry in "$name"/* "$name"/.[!.]* "$name"/..?*; do
-                if [ -e "$entry" ] || [ -L "$entry" ]; then set -- "$@" "$entry"; fi
-            done
+        # What is not there, and a pattern that nothing matches, stat leaves out.
+        for name in secrets vault-password backups .distribute ${live:+"secrets/$live"}; do
+            set -- "$@" "$name"
+            [ -L "$name" ] || set -- "$@" "$name"/* "$name"/.[!.]* "$name"/..?*
         done
-        [ -z "$live" ] || for entry in "secrets/$live"/* "secrets/$live"/.[!.]* "secrets/$live"/*/* "secrets/$live"/*/.[!.]*; do
-            if [ -e "$entry" ] || [ -L "$entry" ]; then set -- "$@" "$entry"; fi
-        done
+        [ -z "$live" ] || set -- "$@" "secrets/$live"/*/* "secrets/$live"/*/.[!.]*
     fi
     say stat
     stat -c "$nonce. %f %u %g %U %G %h %s %Y %N" "$@" 2>/dev/null
@@ -295,15 +302,19 @@ receive() {
     payload=$path/$stage/in
     timeout 600 cat >"$payload" || fail "the payload could not be written"
     size=$(wc -c <"$payload")
+    set -f
     # shellcheck disable=SC2046
     set -- $(tail -c 86 "$payload" | tr -d '\000')
-    length=${2:-0}
-    while [ "${length#0}" != "$length" ]; do length=${length#0}; done
-    case ${1:-}$#${length:-x} in
-    END3*[!0-9]* | END3x) fail "the payload was cut short" ;;
-    END3*) [ "$((length + 86))" -eq "$size" ] || fail "the payload was cut short" ;;
+    set +f
+    length=${2:-}
+    case $#.${1:-}.${#length}.$length in
+    3.END.16.*[!0-9]*) fail "the payload was cut short" ;;
+    3.END.16.*) ;;
     *) fail "the payload was cut short" ;;
     esac
+    while [ "${length#0}" != "$length" ]; do length=${length#0}; done
+    length=${length:-0}
+    [ "$((length + 86))" -eq "$size" ] || fail "the payload was cut short"
     sum=$(head -c "$length" "$payload" | sha256sum)
     [ "${sum%% *}" = "$3" ] || fail "the payload was damaged on the way"
 }

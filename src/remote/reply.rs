@@ -257,6 +257,15 @@ pub struct Pushed {
     pub failures: Vec<Failure>,
 }
 
+impl Pushed {
+    /// All that went wrong, as one: the latest phase, every message in order.
+    pub fn failure(&self) -> Option<Failure> {
+        let worst = self.failures.iter().max_by_key(|failure| failure.phase)?;
+        let messages: Vec<&str> = self.failures.iter().map(|failure| failure.message.as_str()).collect();
+        Some(Failure { message: messages.join("; "), ..worst.clone() })
+    }
+}
+
 /// Reads the second frame. `host_state` says in a message what state things are in now.
 pub fn push(nonce: &str, frame: &Frame) -> Pushed {
     let mut result = Pushed { facts: HostFacts { uid: u32::MAX, ..HostFacts::default() }, ..Pushed::default() };

@@ -9,16 +9,15 @@ use std::fmt::Write;
 /// Findings of one host that are listed before the rest is only counted.
 const FINDINGS_SHOWN: usize = 20;
 
-/// The line that is worth saying on stderr while hosts are at work, if there is one.
-pub fn progress(event: &Event, verbose: bool) -> Option<String> {
+/// An event as a line for stderr, while hosts are at work.
+pub fn progress(event: &Event) -> String {
     match event {
-        Event::Finished(host) if verbose => Some(match &host.error {
+        Event::Finished(host) => match &host.error {
             Some(failure) => format!("{}: {}: {}: {}", host.host, host.outcome, failure.phase, failure.message),
             None => format!("{}: {}", host.host, host.outcome),
-        }),
-        Event::Started(host) if verbose => Some(format!("{host}: connecting")),
-        Event::Pushing(host) if verbose => Some(format!("{host}: sending")),
-        _ => None,
+        },
+        Event::Started(host) => format!("{host}: connecting"),
+        Event::Pushing(host) => format!("{host}: sending"),
     }
 }
 

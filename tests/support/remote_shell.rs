@@ -58,6 +58,32 @@ impl Host {
         Self { directory, login, path, env: Vec::new(), slash: "/".into() }
     }
 
+    /// A host whose only userland is busybox, in a chroot and a mount namespace of its own.
+    pub fn busybox_only() -> Option<Self> {
+        if !is_root() || !installed("busybox") {
+            return None;
+        }
+        let mut host = Self::new("busybox");
+        host.slash = host.directory.path().to_owned();
+        std::fs::remove_file(host.at("bin/sh")).unwrap();
+        for directory in ["proc", "dev", "tmp"] {
+            std::fs::create_dir(host.at(directory)).unwrap();
+        }
+        std::fs::copy("/usr/bin/busybox", host.at("bin/busybox")).unwrap();
+        let list = Command::new("busybox").arg("--list").output().unwrap();
+        for applet in String::from_utf8(list.stdout).unwrap().lines().filter(|applet| *applet != "busybox") {
+            std::os::unix::fs::symlink("busybox", host.at("bin").join(applet)).unwrap();
+        }
+        // Debian's busybox prefers its applets; a true /dev/null, and a /proc for the lock.
+        let enter =
+            "mount -t proc proc \"$1/proc\" && mount --bind /dev \"$1/dev\" && exec chroot \"$1\" /bin/sh -c \"$2\"";
+        let at = host.slash.clone().into_os_string();
+        let words = ["unshare", "--mount", "/bin/sh", "-c", enter, "sh"];
+        host.login = words.into_iter().map(Into::into).chain([at]).collect();
+        host.path = "/usr/sbin:/usr/bin:/sbin:/bin".into();
+        Some(host)
+    }
+
     /// What stands before `sh -c COMMAND`: strace, unshare.
     pub fn through<S: Into<OsString>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
         self.login = words.into_iter().map(Into::into).chain(self.login).collect();
@@ -97,8 +123,14 @@ impl Host {
     }
 
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.login[0]);
-        command.args(&self.login[1..]).arg(remote::command());
+        self.command_through(&[])
+    }
+
+    /// With words before `sh -c COMMAND`, for this once.
+    pub fn command_through(&self, words: &[OsString]) -> Command {
+        let mut words = words.iter().chain(&self.login);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).arg(remote::command());
         command.env_clear().env("PATH", &self.path).envs(self.env.iter().map(|(name, value)| (name, value)));
         command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -339,6 +371,7 @@ impl Want {
             bundle_id: &self.bundle,
             generation: self.run.generation(),
             any_bundle: self.any_bundle,
+            heeds_lock: true,
             mac: &mac,
             seal: &seal,
         };

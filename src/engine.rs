@@ -356,7 +356,9 @@ struct Talk {
 
 impl Talk {
     async fn begin(connection: &mut Connection, nonce: &str, plan: &HostPlan) -> Result<Self, Failure> {
-        let channel = connection.exec(remote::command()).await?;
+        let (command, before) = remote::opening(connection.longest_command());
+        let channel = connection.exec(command).await?;
+        channel.send(bytes::Bytes::from_static(before));
         let roots: Vec<(Mode, _)> = plan.sets.iter().map(|set| (set.root_mode(), set.root.clone())).collect();
         channel.send(remote::hello(nonce, plan.endpoint.escalation, &roots).into());
         let escalates = plan.endpoint.escalation != crate::inventory::Escalation::None;

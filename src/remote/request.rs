@@ -11,25 +11,40 @@ use zeroize::Zeroizing;
 
 const PROGRAM: &str = include_str!("program.sh");
 
-/// The exec command: the program, wrapped so that any login shell (csh, fish) hands it to `sh` unharmed: no newline, no `!`, no
-/// single quote inside, and nothing that a double quote would change.
+/// The exec command, and what has to be sent before anything else. A server that takes no command of that length reads
+/// the program from the first line of stdin: a shell's `read` takes a byte at a time (10 ms in all), so not a byte too many.
+pub fn opening(longest: usize) -> (&'static str, &'static [u8]) {
+    static LINE: LazyLock<String> = LazyLock::new(|| format!("{}\n", *PROGRAM_WORD));
+    if command().len() <= longest {
+        (command(), b"")
+    } else {
+        ("exec sh -c 'IFS= read -r line;program=$(printf %b \"$line\");eval \"$program\"'", LINE.as_bytes())
+    }
+}
+
+/// The program, wrapped so that any login shell (csh, fish) hands it to `sh` unharmed.
 pub fn command() -> &'static str {
-    static COMMAND: LazyLock<String> = LazyLock::new(|| {
-        let lines = PROGRAM.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let mut encoded = String::new();
-        for c in lines.flat_map(|line| line.chars().chain(['\n'])) {
-            match c {
-                '\n' => encoded.push_str("\\n"),
-                '\'' | '"' | '$' | '`' | '\\' | '!' | '\t' => {
-                    write!(encoded, "\\0{:03o}", c as u32).expect("a string takes it")
-                }
-                c => encoded.push(c),
-            }
-        }
-        format!("exec sh -c 'program=$(printf %b \"{encoded}\");eval \"$program\"'")
-    });
+    static COMMAND: LazyLock<String> =
+        LazyLock::new(|| format!("exec sh -c 'program=$(printf %b \"{}\");eval \"$program\"'", *PROGRAM_WORD));
     &COMMAND
 }
+
+/// The program as one word for `printf %b`: no newline, no `!`, no single quote inside, and nothing that a double quote
+/// would change.
+static PROGRAM_WORD: LazyLock<String> = LazyLock::new(|| {
+    let lines = PROGRAM.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut encoded = String::new();
+    for c in lines.flat_map(|line| line.chars().chain(['\n'])) {
+        match c {
+            '\n' => encoded.push_str("\\n"),
+            '\'' | '"' | '$' | '`' | '\\' | '!' | '\t' => {
+                write!(encoded, "\\0{:03o}", c as u32).expect("a string takes it")
+            }
+            c => encoded.push(c),
+        }
+    }
+    encoded
+});
 
 /// The first lines: who we are, which roots to look at, and to look. `mode` is for a root that must be made.
 pub fn hello(nonce: &str, escalation: Escalation, roots: &[(Mode, RemotePath)]) -> Vec<u8> {

@@ -128,6 +128,10 @@ impl Greeting {
         self.lines().iter().any(|line| line.starts_with("SSH-"))
     }
 
+    pub fn is_dropbear(&self) -> bool {
+        self.lines().iter().any(|line| line.starts_with("SSH-2.0-dropbear"))
+    }
+
     /// What was said instead of a banner.
     pub fn words(&self) -> Option<String> {
         if self.has_banner() { None } else { self.lines().into_iter().next() }

@@ -63,6 +63,14 @@ impl Connection {
         }
     }
 
+    /// How long a command the server takes.
+    pub fn longest_command(&self) -> usize {
+        match &self.0 {
+            Way::Ssh { session, .. } => session.longest_command(),
+            Way::Local => 128 * 1024 - 1,
+        }
+    }
+
     /// Starts a command. Over SSH the login shell reads it, here `/bin/sh` does.
     pub async fn exec(&mut self, command: &str) -> Result<Channel, Failure> {
         match &mut self.0 {

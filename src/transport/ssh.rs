@@ -17,12 +17,17 @@ use tokio::time::timeout;
 
 /// Reading through a buffer saves one call of the kernel for each packet.
 const BUFFER: usize = 16 * 1024;
+/// dropbear hangs up ("String too long") on more than MAX_CMD_LEN, 9000 in its sysoptions.h.
+const DROPBEAR_COMMAND: usize = 8900;
+/// sshd hands the command to the login shell as one argument, of which Linux takes 128 KiB.
+const OPENSSH_COMMAND: usize = 128 * 1024 - 1;
 const GOODBYE: Duration = Duration::from_secs(1);
 
 pub(super) struct Session {
     handle: Handle<Guard>,
     notes: Arc<Notes>,
     open: Duration,
+    longest_command: usize,
     // Dropped last: whatever the session still waits for ends here.
     _scissors: Scissors,
 }
@@ -87,7 +92,10 @@ impl Session {
         let guard = Guard { judge, notes: notes.clone() };
         let stream = BufReader::with_capacity(BUFFER, wire);
         match timeout(deadlines.handshake, client::connect_stream(config, stream, guard)).await {
-            Ok(Ok(handle)) => Ok(Self { handle, notes, open: deadlines.open, _scissors: scissors }),
+            Ok(Ok(handle)) => {
+                let longest_command = if greeting.is_dropbear() { DROPBEAR_COMMAND } else { OPENSSH_COMMAND };
+                Ok(Self { handle, notes, open: deadlines.open, longest_command, _scissors: scissors })
+            }
             Ok(Err(e)) => Err(read(&notes.refusal).unwrap_or_else(|| broken(&notes.peer, &e, &greeting))),
             Err(_) => Err(silent(&notes.peer, deadlines.handshake, &greeting)),
         }
@@ -99,6 +107,10 @@ impl Session {
 
     pub fn host_key(&self) -> Option<String> {
         read(&self.notes.host_key)
+    }
+
+    pub fn longest_command(&self) -> usize {
+        self.longest_command
     }
 
     pub async fn exec(&mut self, command: &str) -> Result<Channel, Failure> {

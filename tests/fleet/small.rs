@@ -2,6 +2,7 @@
 
 use crate::host::Spec;
 use crate::workspace::{ROOT, Workspace, changes, is_root, of, wait};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -65,13 +66,15 @@ fn a_container_sees_the_new_values_right_after_the_switch() {
     if !is_root() {
         return;
     }
-    let ws = Workspace::with_host(Spec::default());
+    // Podman is no part of the host's mount namespace, so the host's /opt has to be a place that both see.
+    let opt = tempfile::Builder::new().prefix("fleet-").tempdir_in("/dev/shm").unwrap();
+    std::fs::set_permissions(&opt, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let ws = Workspace::with_host(Spec::default().script(&format!("mount --bind {} /opt", opt.path().display())));
     ws.setup();
     let tag = crate::process_watch::random_hex(4);
     let (image, name) = (format!("localhost/distribute-{tag}"), format!("distribute-{tag}"));
     let _removed = Removed(vec![vec!["rm", "-f", "-t", "0", &name], vec!["rmi", "-f", &image]]);
-    // What podman mounts and reads is what the host has at this place.
-    let secrets = ws.web1().path(&format!("{ROOT}/secrets"));
+    let secrets = opt.path().join("callableapis/secrets");
     let volume = format!("{}:/secrets:ro", secrets.display());
     let start = [
         &["run", "-d", "--name", &name, "--runtime", "runc", "--network=host"][..],

@@ -25,11 +25,18 @@ pub struct HostPlan {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
+    /// Look and say what is there; somebody else may be at work.
+    Look,
     /// Look, plan, say what would be done.
     Check,
     /// Look, plan, do it.
     Apply,
 }
+
+/// Keyed hash of a content's SHA-256, under the bundle's key.
+type Mac = dyn Fn(&[u8]) -> String + Send + Sync;
+/// The sealed copy of a set.
+type Seal = dyn Fn(&DesiredSet) -> crate::words::Result<Vec<u8>> + Send + Sync;
 
 /// What all hosts of a run share.
 pub struct Run {
@@ -37,7 +44,9 @@ pub struct Run {
     pub intent: Intent,
     pub login: Login,
     pub deadlines: Deadlines,
-    /// How long a host may work without a sign of life.
+    /// How long a host may take to say what is there.
+    pub look: Duration,
+    /// How long it may then work without a sign of life, besides what a payload takes on a slow link.
     pub patience: Duration,
     pub forks: usize,
     /// `user@host`, for the lock on each host.
@@ -45,8 +54,8 @@ pub struct Run {
     pub bundle_id: String,
     pub generation: u64,
     pub any_bundle: bool,
-    pub mac: Box<dyn Fn(&[u8]) -> String + Send + Sync>,
-    pub seal: Box<dyn Fn(&DesiredSet) -> crate::words::Result<Vec<u8>> + Send + Sync>,
+    pub mac: Box<Mac>,
+    pub seal: Box<Seal>,
     /// Sixteen random bytes, in hexadecimal.
     pub nonce: Box<dyn Fn() -> String + Send + Sync>,
     /// What must be done before anything leaves this machine: saving the bundle. It may take seconds, and is done once.
@@ -99,8 +108,7 @@ pub async fn run(
                 seat = seats.acquire_owned() => seat.ok(),
                 () = stopped(stop.clone(), Stop::Gently) => None,
             };
-            let report =
-                Visit { plan, run, stop, events: events.clone(), report, cleared: false }.run(seat.is_some()).await;
+            let report = Visit { plan, run, stop, events: events.clone(), report }.run(seat.is_some()).await;
             let _ = events.send(Event::Finished(Box::new(report.clone())));
             report
         });
@@ -142,8 +150,6 @@ struct Visit {
     stop: watch::Receiver<Stop>,
     events: mpsc::UnboundedSender<Event>,
     report: HostReport,
-    /// The payload has gone out: from here on only a second interruption cuts.
-    cleared: bool,
 }
 
 impl Visit {
@@ -184,11 +190,11 @@ impl Visit {
     async fn converse(&mut self, connection: &mut Connection) -> Result<(), Failure> {
         let nonce = (self.run.nonce)();
         let mut talk = Talk::begin(connection, &nonce, &self.plan).await?;
-        let frame = talk.frame(self.stop.clone(), Stop::Gently, self.run.patience).await?;
+        let frame = talk.frame(self.stop.clone(), Stop::Gently, self.run.look).await?;
         let facts = remote::look(&nonce, &frame)?;
         let transactions = self.plan_for(&facts)?;
         self.describe(&facts, &transactions);
-        if self.run.intent == Intent::Check || transactions.iter().all(Transaction::is_empty) {
+        if self.run.intent != Intent::Apply || transactions.iter().all(Transaction::is_empty) {
             talk.bye().await;
             return Ok(());
         }
@@ -207,7 +213,8 @@ impl Visit {
                 .hint("install coreutils (or busybox) and tar"));
         }
         if facts.roots.len() != self.plan.sets.len() {
-            return Err(Failure::new(Phase::Exec, "the host's answer has gaps"));
+            return Err(Failure::new(Phase::Exec, "the host's answer has gaps")
+                .hint("run this again; if it stays, log in and run `sh` by hand"));
         }
         self.refuse_unprivileged(facts.uid)?;
         let purpose = Purpose {
@@ -215,6 +222,7 @@ impl Visit {
             bundle_id: &self.run.bundle_id,
             generation: self.run.generation,
             any_bundle: self.run.any_bundle,
+            heeds_lock: self.run.intent != Intent::Look,
             mac: &*self.run.mac,
             seal: &*self.run.seal,
         };
@@ -260,6 +268,8 @@ impl Visit {
     /// Takes from the facts of a root what a report says of it.
     fn see(&mut self, root: &crate::plan::RootFacts) {
         self.report.owed.extend(root.owed.iter().cloned());
+        self.report.lock = self.report.lock.take().or_else(|| root.lock.clone());
+        self.report.dead_lock = self.report.dead_lock.take().or_else(|| root.stale_lock.clone());
         let live: Option<RunId> = root.live.as_deref().and_then(|name| name.strip_prefix("..")?.parse().ok());
         let backups =
             root.inside("backups").filter_map(|(name, _)| name.strip_suffix(".tar.gz.age")?.parse::<RunId>().ok());
@@ -271,23 +281,31 @@ impl Visit {
     async fn push(&mut self, talk: &mut Talk, nonce: &str, transactions: &[Transaction]) -> Result<Pushed, Failure> {
         let payload = remote::payload(transactions).map_err(|error| Failure::new(Phase::Stage, error.to_string()))?;
         let _ = self.events.send(Event::Pushing(self.host().clone()));
-        self.cleared = true;
+        let patience = patience(self.run.patience, payload.len(), transactions);
         let since = self.run.id.time().format("%Y-%m-%dT%H:%M:%SZ").to_string();
         talk.channel.send(remote::push_line(&since, &self.run.who).into());
         talk.channel.send(bytes::Bytes::from_owner(payload));
         talk.channel.finish();
-        let frame = talk.frame(self.stop.clone(), Stop::Now, patience(self.run.patience, transactions)).await?;
-        Ok(remote::push(nonce, &frame))
+        let frame = talk.frame(self.stop.clone(), Stop::Now, patience).await?;
+        let mut pushed = remote::push(nonce, &frame);
+        if let Some(failure) =
+            pushed.failures.first_mut().filter(|failure| matches!(failure.phase, Phase::Stage | Phase::Switch))
+        {
+            talk.listen().await;
+            failure.message.push_str(&talk.said());
+        }
+        Ok(pushed)
     }
 
     /// What the host says it has become, checked by the plan itself: made again from the new facts, it must be empty.
     fn conclude(&mut self, pushed: &Pushed) -> Result<(), Failure> {
         self.report.owed.clear();
+        self.report.dead_lock = None;
         for root in &pushed.facts.roots {
             self.see(root);
         }
-        if let Some(failure) = pushed.failures.first() {
-            return Err(failure.clone());
+        if let Some(failure) = pushed.failure() {
+            return Err(failure);
         }
         // Another run began as soon as this one ended: what it does is not ours to judge.
         if pushed.facts.roots.iter().any(|root| root.lock.is_some()) {
@@ -316,15 +334,19 @@ fn interrupted(phase: Phase) -> Failure {
     Failure::new(phase, "interrupted before anything was sent: the host is as it was")
 }
 
+/// A link that carries less than this is down.
+const SLOWEST_BYTES_A_SECOND: usize = 4096;
+
 /// The longest that a host may be silent: actions and health checks have times of their own.
-fn patience(base: Duration, transactions: &[Transaction]) -> Duration {
+fn patience(base: Duration, payload: usize, transactions: &[Transaction]) -> Duration {
     let seconds = transactions.iter().flat_map(|transaction| &transaction.steps).map(|step| match step {
         // Twice: a failed health check runs the actions again, with the old set.
         Step::Action { seconds, .. } => 2 * (seconds + 10),
         Step::Health { seconds, .. } => seconds + 15,
         _ => 0,
     });
-    base + Duration::from_secs(seconds.sum())
+    let transfer = (payload / SLOWEST_BYTES_A_SECOND) as u64;
+    base + Duration::from_secs(transfer + seconds.sum::<u64>())
 }
 
 /// The conversation with the remote program over one channel.
@@ -448,7 +470,18 @@ impl Talk {
     async fn bye(&mut self) {
         self.channel.send(bytes::Bytes::from_static(b"bye\n"));
         self.channel.finish();
-        let ended = async { while self.channel.next().await.is_some() {} };
+        self.listen().await;
+    }
+
+    /// Hears the program out, for a moment: the tool that failed has said why on stderr, which may come after stdout.
+    async fn listen(&mut self) {
+        let ended = async {
+            while let Some(output) = self.channel.next().await {
+                if let Output::Stderr(bytes) = output {
+                    self.hear(&bytes);
+                }
+            }
+        };
         let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
     }
 }

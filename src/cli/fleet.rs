@@ -2,7 +2,7 @@
 
 use super::shared::{Shared, print_result};
 use super::sources::Sources;
-use crate::engine::{self, HostPlan, Intent, Run, Stop};
+use crate::engine::{self, HostPlan, Intent, Run};
 use crate::plan::{self, DesiredSet};
 use crate::report::{self, Event, HostReport, Report};
 use crate::transport::{Deadlines, HostKeys, KnownHosts, Login, LoginFiles};
@@ -13,7 +13,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+
+/// A look takes milliseconds; a host that swaps may take seconds.
+const LOOK: Duration = Duration::from_secs(30);
+/// Between two signs of life of a host that is being written.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A run, named once: what its clock and its dice said.
 #[derive(Clone, Copy)]
@@ -57,7 +62,7 @@ pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, pl
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(|e| Error::new("starting the runtime").because(e))?;
-    let (hosts, interrupted) = runtime.block_on(drive(shared, plans, run))?;
+    let (hosts, interrupted) = runtime.block_on(drive(shared, sources, plans, run));
     // A name service that hangs must not hold us.
     runtime.shutdown_background();
     Ok(Report { command, run: id, check: shared.check, diff: shared.diff, interrupted, hosts })
@@ -80,7 +85,8 @@ fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId, plans
         intent: errand.intent,
         login: login(sources, plans)?,
         deadlines: errand.timeout.map_or_else(Deadlines::default, Deadlines::with_limit),
-        patience: errand.timeout.unwrap_or(Duration::from_secs(120)),
+        look: errand.timeout.unwrap_or(LOOK),
+        patience: errand.timeout.unwrap_or(PATIENCE),
         forks: usize::from(shared.forks),
         who: who(),
         bundle_id: bundle.id().to_owned(),
@@ -140,45 +146,28 @@ fn who() -> String {
     format!("{}@{} pid {}", plain(user), plain(host), std::process::id())
 }
 
-async fn drive(shared: &Shared, plans: Vec<HostPlan>, run: Arc<Run>) -> Result<(Vec<HostReport>, bool)> {
-    let (stop, stopped) = watch::channel(Stop::No);
-    let stop = Arc::new(stop);
-    tokio::spawn(listen(stop.clone())?);
+async fn drive(shared: &Shared, sources: &Sources, plans: Vec<HostPlan>, run: Arc<Run>) -> (Vec<HostReport>, bool) {
     let (events, mut heard) = mpsc::unbounded_channel();
-    let (quiet, verbose) = (shared.quiet, shared.verbose > 0 || shared.is_json());
+    let shown = shown(shared);
     let printer = tokio::spawn(async move {
         while let Some(event) = heard.recv().await {
-            print_event(&event, quiet, verbose);
+            if shown(&event) {
+                eprintln!("{}", report::progress(&event));
+            }
         }
     });
-    let hosts = engine::run(plans, run, stopped, events).await;
+    let hosts = engine::run(plans, run, sources.interrupt.set_off(), events).await;
     let _ = printer.await;
-    let interrupted = *stop.borrow() > Stop::No;
-    Ok((hosts, interrupted))
+    (hosts, sources.interrupt.has_come())
 }
 
-/// Ctrl-C and TERM: once finishes what is being written, twice stops now.
-fn listen(stop: Arc<watch::Sender<Stop>>) -> Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let signal = |kind| signal(kind).map_err(|e| Error::new("listening for signals").because(e));
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        for how in [Stop::Gently, Stop::Now] {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if how == Stop::Gently {
-                eprintln!("interrupted: no new hosts; those that are being written are finished (again to stop now)");
-            }
-            stop.send_replace(how);
-        }
-    })
-}
-
-fn print_event(event: &Event, quiet: bool, verbose: bool) {
-    if let Some(line) = report::progress(event, verbose).filter(|_| !quiet) {
-        eprintln!("{line}");
+/// Which events are said while hosts are at work: with `-v` all; where stdout is for a machine, failures.
+fn shown(shared: &Shared) -> fn(&Event) -> bool {
+    match () {
+        () if shared.quiet => |_| false,
+        () if shared.verbose > 0 => |_| true,
+        () if shared.is_json() => |event| matches!(event, Event::Finished(host) if host.outcome.is_failure()),
+        () => |_| false,
     }
 }
 

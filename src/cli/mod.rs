@@ -4,6 +4,7 @@ mod bundle;
 mod deploy;
 mod editor;
 mod fleet;
+mod interrupt;
 mod inventory;
 mod keygen;
 mod last_seen;

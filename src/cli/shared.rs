@@ -57,7 +57,7 @@ pub struct Shared {
 /// Of commands that go to hosts.
 #[derive(clap::Args, Debug)]
 pub struct Timeout {
-    /// Longest time for each phase on the network, such as 10s [default: 5s to 120s, by phase]
+    /// Longest time for each phase on the network, such as 10s [default: 5s to 60s, by phase]
     #[arg(long, value_name = "PERIOD")]
     timeout: Option<crate::words::Period>,
 }

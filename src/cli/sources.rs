@@ -1,5 +1,6 @@
 //! `Sources`: what a command on hosts starts from: inventory, playbooks, the opened bundle, and the hosts that are meant.
 
+use super::interrupt::Interrupt;
 use super::last_seen::LastSeen;
 use super::unlock::unlock;
 use super::{Project, Shared};
@@ -18,6 +19,7 @@ pub struct Sources {
     pub bundle: Bundle,
     pub store: Arc<Mutex<Store>>,
     pub unlock: Unlock,
+    pub interrupt: Interrupt,
 }
 
 /// Where the bundle is saved, and remembered as seen.
@@ -48,6 +50,7 @@ impl Store {
 impl Sources {
     /// Reads everything there is to read, cheapest first: a mistyped host is told before a second is spent on the password.
     pub fn load(shared: &Shared) -> Result<Self> {
+        let interrupt = Interrupt::listen()?;
         let project = shared.project()?;
         let (inventory, playbook, hosts) = named(shared, &project)?;
         let unlock = unlock(shared, &project.bundle)?;
@@ -66,6 +69,7 @@ impl Sources {
             bundle,
             store: Arc::new(Mutex::new(Store { file, last_seen, quiet: shared.quiet })),
             unlock,
+            interrupt,
         })
     }
 

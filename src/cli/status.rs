@@ -3,13 +3,19 @@
 use super::fleet::{self, Errand, Moment};
 use super::shared::Timeout;
 use super::{Shared, sources::Sources};
+use crate::bundle::SecretName;
 use crate::engine::Intent;
-use crate::words::{Outcome, Result};
+use crate::plan;
+use crate::words::{HostName, Outcome, Result};
+use chrono::{DateTime, Utc};
 use std::process::ExitCode;
 
 /// Shows per host and service: generation, age, drift, owed restarts, last backup
 #[derive(clap::Args)]
 pub struct Args {
+    /// Exit 3 if a secret's time to be rotated has come
+    #[arg(long)]
+    overdue: bool,
     #[command(flatten)]
     timeout: Timeout,
 }
@@ -18,7 +24,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let moment = Moment::now();
     let sources = Sources::load(shared)?;
     let plans = fleet::enrolled(&sources)?;
-    let errand = Errand::new("status", Intent::Check, args.timeout.duration());
+    let errand = Errand::new("status", Intent::Look, args.timeout.duration());
     let mut report = fleet::go(shared, &sources, errand, moment, plans)?;
     for host in report.hosts.iter_mut().filter(|host| host.outcome == Outcome::Changed) {
         // Nothing changed: what deploy would do is said file by file.
@@ -26,5 +32,22 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         host.actions.clear();
         host.kept.clear();
     }
-    fleet::conclude(shared, &report, moment.now)
+    for host in &mut report.hosts {
+        host.overdue = overdue(&sources, &host.host, moment.now)?;
+    }
+    let is_due = args.overdue && report.hosts.iter().any(|host| !host.overdue.is_empty());
+    let code = fleet::conclude(shared, &report, moment.now)?;
+    Ok(if is_due && code == ExitCode::SUCCESS { ExitCode::from(3) } else { code })
+}
+
+/// Secrets of the services that a host gets, older than they are to become.
+fn overdue(sources: &Sources, host: &HostName, now: DateTime<Utc>) -> Result<Vec<String>> {
+    let wanted = plan::wanted(&sources.sets(host)?);
+    let is_late = |name: &SecretName| {
+        let known = sources.bundle.metadata(name)?;
+        let age = (now - known.since()?).num_seconds();
+        Some(age > i64::try_from(known.rotate_every?.as_secs()).unwrap_or(i64::MAX))
+    };
+    let names = sources.bundle.secrets().into_iter().filter(|name| wanted.contains(&name.service));
+    Ok(names.filter(|name| is_late(name) == Some(true)).map(|name| name.to_string()).collect())
 }

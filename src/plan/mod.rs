@@ -11,6 +11,8 @@ mod facts;
 mod finding;
 mod policy;
 mod step;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 pub use desired::{DesiredFile, DesiredService, DesiredSet};

@@ -14,6 +14,8 @@ pub struct Purpose<'a> {
     pub generation: u64,
     /// `setup --accept-new`: take over a host that held another bundle's secrets.
     pub any_bundle: bool,
+    /// Refuse a host where another run is at work. Who only looks does not mind.
+    pub heeds_lock: bool,
     /// Keyed hash of a content's SHA-256, for manifests.
     pub mac: &'a dyn Fn(&[u8]) -> String,
     /// Seals the tar of a set for the backups. An error is ours, and is told as this host's failure to be staged.
@@ -83,7 +85,9 @@ impl Transaction {
     pub fn new(want: &DesiredSet, facts: &RootFacts, uid: u32, purpose: &Purpose) -> Result<Self, Failure> {
         refuse_gaps(facts)?;
         refuse_unsafe(want, facts, uid)?;
-        refuse_locked(facts)?;
+        if purpose.heeds_lock {
+            refuse_locked(facts)?;
+        }
         refuse_older(facts, purpose)?;
         let mut builder = Builder { want, facts, purpose, out: Self::default() };
         builder.compare()?;
@@ -126,7 +130,7 @@ fn refuse_unsafe(want: &DesiredSet, facts: &RootFacts, uid: u32) -> Result<(), F
                 .hint(format!("look at it, and remove the link: rm {path}")));
         }
         if !stat.is_directory() {
-            return Err(stage(format!("{path} is not a directory")));
+            return Err(stage(format!("{path} is not a directory")).hint("look at it, and move it away"));
         }
         let expected = if name == "secrets" { want.access.owner.as_str() } else { "root" };
         let ours = stat.uid == uid || (name == "secrets" && stat.belongs_to(&want.access.owner, &want.access.group));

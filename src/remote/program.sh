@@ -148,12 +148,13 @@ read_record() {
 }
 
 lock() {
-    phase=lock
+    phase=stage
     own=.distribute/own.$nonce
     printf '%s %s %s %s\n' "$boot" "$pid" "$start" "$who" >"$own" || {
         rm -f "$own"
         fail "cannot write in $path/.distribute"
     }
+    phase=lock
     tries=0
     until ln "$own" .distribute/lock 2>/dev/null; do
         tries=$((tries + 1))

@@ -16,6 +16,10 @@ pub struct FrameReader {
     buffer: Vec<u8>,
     /// How far the buffer was searched for an end mark.
     searched: usize,
+    /// Where the first line begins that was not looked at for a phase.
+    unread: usize,
+    has_begun: bool,
+    phase: Option<Phase>,
 }
 
 /// The lines between `begin` and `end`: a mark and what a tool printed behind it.
@@ -23,7 +27,8 @@ pub type Frame = Vec<(String, Vec<u8>)>;
 
 impl FrameReader {
     pub fn new(nonce: &str) -> Self {
-        Self { nonce: nonce.to_owned(), buffer: Vec::new(), searched: 0 }
+        let nonce = nonce.to_owned();
+        Self { nonce, buffer: Vec::new(), searched: 0, unread: 0, has_begun: false, phase: None }
     }
 
     /// Takes more output; gives the frame once its end mark is there.
@@ -36,6 +41,7 @@ impl FrameReader {
             return Err(Failure::new(Phase::Exec, message).hint("log in and look what its shell prints"));
         }
         self.buffer.extend_from_slice(bytes);
+        self.follow(self.buffer.len() - bytes.len());
         let end = format!("\n{} end ", self.nonce);
         let from = self.searched.saturating_sub(end.len());
         let Some(at) = find(&self.buffer[from..], end.as_bytes()).map(|at| from + at) else {
@@ -51,7 +57,8 @@ impl FrameReader {
             .and_then(|text| text.parse::<usize>().ok());
         let frame = self.marks(&self.buffer[..at + 1]);
         self.buffer.drain(..=line_end);
-        self.searched = 0;
+        (self.searched, self.unread, self.has_begun, self.phase) = (0, 0, false, None);
+        self.follow(0);
         match frame {
             Some(frame) if count == Some(frame.len()) => Ok(Some(frame)),
             _ => Err(Failure::new(Phase::Exec, "the host's answer has gaps")
@@ -61,13 +68,24 @@ impl FrameReader {
 
     /// The latest `phase` mark so far: for a host that hangs, where it hangs.
     pub fn phase(&self) -> Option<Phase> {
-        let frame = self.marks(&self.buffer)?;
-        frame.iter().rev().find_map(|(mark, _)| Phase::named(mark.strip_prefix("phase ")?))
+        self.phase
     }
 
-    /// Did the program begin to answer?
-    pub fn has_begun(&self) -> bool {
-        self.marks(&self.buffer).is_some()
+    /// Looks at each line once, as it comes: a host that floods us must not cost more than its bytes.
+    fn follow(&mut self, mut from: usize) {
+        while let Some(length) = self.buffer[from..].iter().position(|byte| *byte == b'\n') {
+            let line = &self.buffer[self.unread..from + length];
+            from += length + 1;
+            self.unread = from;
+            let mark = line.strip_prefix(self.nonce.as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
+            match mark.and_then(|mark| std::str::from_utf8(mark).ok()) {
+                Some("begin 1") => (self.has_begun, self.phase) = (true, None),
+                Some(mark) if self.has_begun => {
+                    self.phase = mark.strip_prefix("phase ").and_then(Phase::named).or(self.phase);
+                }
+                _ => {}
+            }
+        }
     }
 
     fn marks(&self, bytes: &[u8]) -> Option<Frame> {
@@ -237,6 +255,15 @@ pub struct Pushed {
     pub switched: Vec<String>,
     pub done: Vec<ServiceName>,
     pub failures: Vec<Failure>,
+}
+
+impl Pushed {
+    /// All that went wrong, as one: the latest phase, every message in order.
+    pub fn failure(&self) -> Option<Failure> {
+        let worst = self.failures.iter().max_by_key(|failure| failure.phase)?;
+        let messages: Vec<&str> = self.failures.iter().map(|failure| failure.message.as_str()).collect();
+        Some(Failure { message: messages.join("; "), ..worst.clone() })
+    }
 }
 
 /// Reads the second frame. `host_state` says in a message what state things are in now.

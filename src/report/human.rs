@@ -9,16 +9,15 @@ use std::fmt::Write;
 /// Findings of one host that are listed before the rest is only counted.
 const FINDINGS_SHOWN: usize = 20;
 
-/// The line that is worth saying on stderr while hosts are at work, if there is one.
-pub fn progress(event: &Event, verbose: bool) -> Option<String> {
+/// An event as a line for stderr, while hosts are at work.
+pub fn progress(event: &Event) -> String {
     match event {
-        Event::Finished(host) if verbose => Some(match &host.error {
+        Event::Finished(host) => match &host.error {
             Some(failure) => format!("{}: {}: {}: {}", host.host, host.outcome, failure.phase, failure.message),
             None => format!("{}: {}", host.host, host.outcome),
-        }),
-        Event::Started(host) if verbose => Some(format!("{host}: connecting")),
-        Event::Pushing(host) if verbose => Some(format!("{host}: sending")),
-        _ => None,
+        },
+        Event::Started(host) => format!("{host}: connecting"),
+        Event::Pushing(host) => format!("{host}: sending"),
     }
 }
 
@@ -109,6 +108,13 @@ fn state(host: &HostReport, now: DateTime<Utc>) -> Vec<String> {
         let names: Vec<&str> = host.owed.iter().map(|name| name.as_str()).collect();
         lines.push(format!("  owed: the actions of {} (the next deploy runs them)", names.join(", ")));
     }
+    if !host.overdue.is_empty() {
+        lines.push(format!("  overdue: {}", host.overdue.join(", ")));
+    }
+    lines.extend(host.lock.iter().map(|who| format!("  another run is at work here since {who}")));
+    lines.extend(
+        host.dead_lock.iter().map(|who| format!("  a run died here: {who} (the next deploy cleans up after it)")),
+    );
     lines.push(match &host.last_backup {
         Some(run) => format!("  last backup: {}", age(run)),
         None => "  last backup: none".to_owned(),
@@ -134,6 +140,9 @@ fn failures(report: &Report) -> String {
         writeln!(text, "{outcome}: {}{others}", names.join(", ")).expect("a string takes it");
         writeln!(text, "  {}: {}", failure.phase, failure.message).expect("a string takes it");
         if let Some(hint) = &failure.hint {
+            // The first host's hint serves them all.
+            let one = format!("--hosts {}", names[0]);
+            let hint = hint.replace(&one, &format!("--hosts {}", names.join(",")));
             writeln!(text, "  hint: {hint}").expect("a string takes it");
         }
         text.push('\n');
@@ -160,12 +169,11 @@ fn recap(report: &Report) -> String {
             Outcome::Skipped => (0, 0, 1),
             Outcome::Ok | Outcome::Changed => (0, 0, 0),
         };
+        let ok = host.files.len() - changed;
         writeln!(
             text,
-            "{:<width$} : {:<11} ok={} changed={changed} unreachable={unreachable} failed={failed} skipped={skipped}",
+            "{:<width$} : ok={ok} changed={changed} unreachable={unreachable} failed={failed} skipped={skipped}",
             host.host,
-            host.outcome,
-            host.files.len() - changed,
         )
         .expect("a string takes it");
     }

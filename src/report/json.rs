@@ -39,6 +39,9 @@ fn host_value(host: &HostReport, diff: bool) -> Value {
         "kept": host.kept,
         "actions": host.actions,
         "owed": host.owed,
+        "overdue": host.overdue,
+        "lock": host.lock,
+        "dead_lock": host.dead_lock,
         "live": host.live.as_ref().map(ToString::to_string),
         "last_backup": host.last_backup.as_ref().map(ToString::to_string),
     })

@@ -51,6 +51,12 @@ pub struct HostReport {
     pub actions: Vec<ServiceName>,
     /// Services whose actions are still to be run.
     pub owed: Vec<ServiceName>,
+    /// Since when another run is at work there, and whose.
+    pub lock: Option<String>,
+    /// The same of a run that died there; the next push cleans up after it.
+    pub dead_lock: Option<String>,
+    /// Secrets whose time to be rotated has come.
+    pub overdue: Vec<String>,
     /// The run that made the live set, and the newest backup.
     pub live: Option<RunId>,
     pub last_backup: Option<RunId>,
@@ -82,6 +88,9 @@ impl HostReport {
             kept: Vec::new(),
             actions: Vec::new(),
             owed: Vec::new(),
+            lock: None,
+            dead_lock: None,
+            overdue: Vec::new(),
             live: None,
             last_backup: None,
             host_key: None,

@@ -177,7 +177,7 @@ fn open(path: &Path, text: &str, passphrases: &[&str]) -> Result<Arc<PrivateKey>
             many => format!("is encrypted, and none of the {many} passphrases given opens it"),
         };
         let word = shell_word(&path.display().to_string());
-        trouble(path, &why).hint(format!("load it into ssh-agent (ssh-add {word}), or name a file with its passphrase"))
+        trouble(path, &why).hint(format!("load it into ssh-agent (ssh-add {word}), or name a file that holds its passphrase in DISTRIBUTE_SSH_PASSPHRASE_FILE"))
     })
 }
 

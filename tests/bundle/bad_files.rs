@@ -57,7 +57,11 @@ fn a_bundle_packed_by_hand_is_read_and_completed_by_the_next_save() {
     room.feed(&["bundle", "set", "aws.A"], b"2").ok();
     assert_eq!(room.generation(), 1);
     assert!(room.by_hand("tar tz").contains("keys/backup\n"));
-    room.seal_by_hand(&archive(&[("services/aws.env", regular, "A=1\n")]));
+    let anonymous = archive(&[("services/aws.env", regular, "A=1\n")]);
+    room.seal_by_hand(&anonymous);
+    room.feed(&["bundle", "set", "aws.A"], b"2").fails("another bundle");
+    let room = Room::empty();
+    room.seal_by_hand(&anonymous);
     room.run(&["bundle", "list"]).ok();
     room.feed(&["bundle", "set", "aws.A"], b"2").fails("lists no recipients");
 }

@@ -10,6 +10,8 @@ pub const POISON: &str = "p0ison-Wert-4711";
 
 pub struct Room {
     directory: tempfile::TempDir,
+    /// What the program remembers of bundles: kept out of the directory that tests list.
+    state: tempfile::TempDir,
 }
 
 /// What a command said, and how it ended.
@@ -41,7 +43,7 @@ impl Said {
 impl Room {
     /// A key and nothing else.
     pub fn empty() -> Self {
-        let room = Self { directory: tempfile::tempdir().unwrap() };
+        let room = Self { directory: tempfile::tempdir().unwrap(), state: tempfile::tempdir().unwrap() };
         room.run(&["keygen", "-o", "key"]).ok();
         room
     }
@@ -108,7 +110,7 @@ impl Room {
     /// The program in this room, with the key at hand if there is one.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_distribute"));
-        command.args(args).current_dir(&self.directory).env_clear();
+        command.args(args).current_dir(&self.directory).env_clear().env("DISTRIBUTE_STATE_DIR", self.state.path());
         command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.directory.path());
         if self.path("key").exists() && !args.contains(&"--identity") && !args.contains(&"keygen") {
             command.env("DISTRIBUTE_IDENTITY", "key");

@@ -371,6 +371,7 @@ impl Want {
             bundle_id: &self.bundle,
             generation: self.run.generation(),
             any_bundle: self.any_bundle,
+            heeds_lock: true,
             mac: &mac,
             seal: &seal,
         };

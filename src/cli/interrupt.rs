@@ -1,0 +1,68 @@
+//! `Interrupt`: Ctrl-C and TERM. Before anything is on its way they end the program; after that the first lets hosts that are being
+//! written finish, and the second stops now.
+
+use crate::engine::Stop;
+use crate::words::{Error, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+pub struct Interrupt {
+    stop: Arc<watch::Sender<Stop>>,
+    under_way: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Listens from now on, in a thread of its own: opening a bundle takes a second, in which nobody else listens.
+    pub fn listen() -> Result<Self> {
+        let here = Self { stop: Arc::new(watch::channel(Stop::No).0), under_way: Arc::default() };
+        let (stop, under_way) = (here.stop.clone(), here.under_way.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        let runtime = runtime.map_err(|e| Error::new("listening for signals").because(e))?;
+        let signals =
+            runtime.block_on(async { Signals::new() }).map_err(|e| Error::new("listening for signals").because(e))?;
+        std::thread::spawn(move || runtime.block_on(wait(signals, &stop, &under_way)));
+        Ok(here)
+    }
+
+    /// Hosts are visited from here on.
+    pub fn set_off(&self) -> watch::Receiver<Stop> {
+        self.under_way.store(true, Ordering::SeqCst);
+        self.stop.subscribe()
+    }
+
+    pub fn has_come(&self) -> bool {
+        *self.stop.borrow() > Stop::No
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+async fn wait(mut signals: Signals, stop: &watch::Sender<Stop>, under_way: &AtomicBool) {
+    signals.next().await;
+    if !under_way.load(Ordering::SeqCst) {
+        eprintln!("interrupted: nothing was sent to any host");
+        std::process::exit(130);
+    }
+    eprintln!("interrupted: no new hosts; those that are being written are finished (again to stop now)");
+    stop.send_replace(Stop::Gently);
+    signals.next().await;
+    stop.send_replace(Stop::Now);
+}

@@ -1,0 +1,71 @@
+#!/bin/sh
+# Installs what the tests need, on Debian and as root; otherwise says what is missing, and what that leaves out.
+# Installed servers are not started: tests start their own, on addresses of their own, and end them.
+set -eu
+
+# COMMAND PACKAGE WHAT-IS-LEFT-OUT
+needs='
+sshd openssh-server hosts with a real sshd
+ssh-keygen openssh-client hosts with a real sshd
+sudo sudo becoming root with sudo
+doas opendoas becoming root with doas
+busybox busybox-static a host that has only busybox
+mksh mksh the remote program under mksh
+dropbear dropbear-bin a host whose server is dropbear
+shellcheck shellcheck the check of the scripts
+age age opening bundle and backups without distribute
+strace strace counting the processes on a host
+podman podman a container that reads the secrets
+runc runc a container that reads the secrets
+crun crun a container that reads the secrets
+'
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+missing() {
+    echo "$needs" | while read -r program package what; do
+        [ -z "$program" ] || command -v "$program" >/dev/null || echo "$package $what"
+    done
+}
+
+# Debian starts a server when it is installed, unless policy-rc.d says no (101). One that is there already stays.
+policy=/usr/sbin/policy-rc.d
+is_ours=no
+
+allow_starting() {
+    [ "$is_ours" = no ] || rm -f "$policy"
+    is_ours=no
+}
+
+forbid_starting() {
+    [ ! -e "$policy" ] && [ ! -L "$policy" ] || return 0
+    is_ours=yes
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+}
+
+install() {
+    trap allow_starting EXIT
+    trap 'exit 130' HUP INT TERM
+    forbid_starting
+    set -- env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+    # The lists may be missing, or older than the packages.
+    "$@" || { apt-get update && "$@"; }
+}
+
+lacking=$(missing)
+if [ -z "$lacking" ]; then
+    exit 0
+fi
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    packages=$(echo "$lacking" | cut -d ' ' -f 1 | sort -u)
+    echo "installing for the tests: $(echo "$packages" | tr "\n" " ")"
+    # shellcheck disable=SC2086 # one word a package
+    (install $packages >/dev/null) || echo 'not everything could be installed' >&2
+    lacking=$(missing)
+fi
+[ -z "$lacking" ] || echo "$lacking" | while read -r package what; do
+    echo "skipped, $package is not installed: $what"
+done
+if [ "$(id -u)" -ne 0 ]; then
+    echo 'skipped, this is not root: hosts in namespaces of their own, sudo, doas, dropbear'
+fi

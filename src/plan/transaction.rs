@@ -686,11 +686,12 @@ impl Builder<'_> {
     /// After everything went well: links of files that are gone, the set before the one before, and backups beyond `keep`.
     fn prune(&mut self) {
         let mut paths = self.obsolete_links();
-        if let (Some(previous), Some(live)) = (&self.facts.previous, self.live_set()) {
-            if previous != live && policy::run_of_set(previous).is_some() {
-                paths.push(format!("secrets/{previous}"));
-                paths.push(format!(".distribute/{}", policy::manifest_name(previous)));
-            }
+        if let (Some(previous), Some(live)) = (&self.facts.previous, self.live_set())
+            && previous != live
+            && policy::run_of_set(previous).is_some()
+        {
+            paths.push(format!("secrets/{previous}"));
+            paths.push(format!(".distribute/{}", policy::manifest_name(previous)));
         }
         // The one that this run adds counts too.
         paths.extend(self.surplus_backups(1));

@@ -82,6 +82,6 @@ mod tests {
         case("at the end correct-ho", &["correct-horse"], "at the end [secret]");
         case("at the very end correct-hor…", &["correct-horse-battery"], "at the very end [secret]…");
         case("short: correc…; and so on", &["correct-horse-battery"], "short:…; and so on");
-        case("a line of it: BBBBBBBBBBBB done", &["AAAAAAAAAAAA\nBBBBBBBBBBBB\n"], "a line of it: [secret] done");
+        case("a line of it: BBBBBBBBBBBB done", &["AAAAAAAAAAAA\nBBBBBBBBBBBB\n"], "a line of it:[secret] done");
     }
 }

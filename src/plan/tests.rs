@@ -201,6 +201,7 @@ fn plain_files_of_a_first_setup_are_adopted_before_the_one_switch() {
         format!("set ..{RUN}"),
         format!("dir secrets/..kept-{RUN} 0700"),
         format!("keep secrets/aws.env secrets/..kept-{RUN}/aws.env"),
+        "flush".to_owned(),
         "put secrets/..data".to_owned(),
         "link api.env aws.env".to_owned(),
         "flush".to_owned(),

@@ -613,6 +613,7 @@ impl Builder<'_> {
             }
         }
         self.out.steps.extend(keeping);
+        self.out.steps.push(Step::Flush(vec![format!("secrets/{kept}")]));
     }
 
     /// Hand-edited and foreign files of the live set get a second name, before the set goes out of sight.
@@ -621,7 +622,7 @@ impl Builder<'_> {
         let prefix = self.want.root.join("secrets/");
         let drifted = drifted.filter_map(|finding| finding.path.strip_prefix(&prefix).map(str::to_owned));
         let paths: BTreeSet<String> =
-            drifted.chain(self.strangers_in_live().into_iter().filter(|path| is_plain(path))).collect();
+            drifted.chain(self.strangers_in_live().into_iter().filter(|path| can_travel(path))).collect();
         let steps = paths
             .into_iter()
             .filter(|path| self.facts.entries.get(&self.in_live(path)).is_some_and(|stat| stat.kind == Kind::File));
@@ -698,6 +699,18 @@ impl Builder<'_> {
         if !paths.is_empty() {
             self.out.steps.push(Step::Remove(paths));
         }
+        self.keep_whole();
+    }
+
+    /// Somebody put a file into the set whose name we cannot say back to the host: then the set is kept as it is.
+    fn keep_whole(&mut self) {
+        let Some(path) = self.live_set().map(|live| format!("secrets/{live}")) else { return };
+        if self.strangers_in_live().iter().all(|path| can_travel(path)) {
+            return;
+        }
+        let kept = policy::kept_name(self.purpose.run);
+        let keeping = Step::Move { path, kept: format!("secrets/{kept}/set") };
+        self.keep(&kept, vec![keeping]);
     }
 
     /// Our links to files that are not wanted any more.
@@ -750,4 +763,9 @@ fn is_lock_record(path: &str) -> bool {
 /// May this name, which a host told us, go back to it in a step? Ours all may; what cannot is left alone.
 fn is_plain(name: &str) -> bool {
     !name.starts_with('-') && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'))
+}
+
+/// The same of somebody else's file: a name that came here unchanged, and fits on a line of a plan.
+fn can_travel(name: &str) -> bool {
+    name.chars().all(|c| !c.is_control() && !matches!(c, '\'' | '"' | '\\' | char::REPLACEMENT_CHARACTER))
 }

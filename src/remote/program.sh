@@ -530,8 +530,15 @@ fence() {
     seen=${seen#generation }
     [ -n "$seen" ] || return 0
     phase=enrolment
-    [ "${seen% *}" = "$1" ] || [ "$3" = any ] || fail "this host holds the secrets of another bundle"
-    [ "${seen% *}" != "$1" ] || [ "${seen#* }" -le "$2" ] || fail "this host has seen generation ${seen#* }, and this bundle is at $2"
+    if [ "${seen% *}" != "$1" ]; then
+        [ "$3" = any ] || fail "this host holds the secrets of another bundle"
+    else
+        # mksh would evaluate a word here, and its numbers have 32 bits.
+        case ${seen#* } in
+        '' | *[!0-9]* | ??????????*) fail "$path/.distribute/generation does not hold a generation" ;;
+        esac
+        [ "${seen#* }" -le "$2" ] || fail "this host has seen generation ${seen#* }, and this bundle is at $2"
+    fi
     phase=stage
 }
 

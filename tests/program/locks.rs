@@ -70,7 +70,7 @@ fn the_living_are_waited_for() {
     let (boot, start) = (boot_id(), start_time(own));
     for shell in ["dash", "bash", "busybox", "mksh"].into_iter().filter(|shell| installed(shell)) {
         refused(shell, &format!("{boot} {own} {start} 2026-11-21T02:00:00Z ann@desk\n"));
-        refused(shell, &format!("none 0 0 2026-11-21T02:00:00Z ann@desk\n"));
+        refused(shell, "none 0 0 2026-11-21T02:00:00Z ann@desk\n");
         refused(shell, "garbage\n");
         refused(shell, "* ; $(id) \u{1b}[31m\n");
         refused(shell, "three words only\n");

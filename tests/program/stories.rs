@@ -27,6 +27,7 @@ under_every_shell!(
     setup_over_plain_files,
     setup_over_a_directory_and_a_foreign_link,
     hand_edits_are_kept,
+    strangers_of_any_name_are_kept,
     owed_actions_are_paid,
     an_action_hangs,
     health_fails_and_the_old_set_is_back,
@@ -257,6 +258,27 @@ fn hand_edits_are_kept(host: &Host) {
     host.deploy(&Want::new(host, 3).file("aws.env", env("three")));
     host.deploy(&Want::new(host, 4).file("aws.env", env("four")));
     assert_eq!(fs::read_to_string(kept.join("set-aws.env")).unwrap(), env("by hand"));
+}
+
+fn strangers_of_any_name_are_kept(host: &Host) {
+    let secrets = host.root_at("secrets");
+    host.deploy(&Want::new(host, 1).file("aws.env", env("one")));
+    fs::write(secrets.join("..data/my notes"), "notes\n").unwrap();
+    let second = Want::new(host, 2).file("aws.env", env("two"));
+    host.deploy(&second);
+    assert_eq!(fs::read_to_string(secrets.join(format!("..kept-{}/set-my notes", second.run))).unwrap(), "notes\n");
+    fs::write(secrets.join("..data/it's a\nname"), "odd\n").unwrap();
+    let third = Want::new(host, 3).file("aws.env", env("three"));
+    host.deploy(&third);
+    let kept = secrets.join(format!("..kept-{}/set", third.run));
+    assert_eq!(fs::read_to_string(kept.join("it's a\nname")).unwrap(), "odd\n");
+    assert_eq!(fs::read_to_string(kept.join("aws.env")).unwrap(), env("two"));
+    for generation in 4..7 {
+        let want = Want::new(host, generation).file("aws.env", env(&generation.to_string()));
+        host.deploy(&want);
+        assert_tidy(host, &want);
+    }
+    assert!(kept.join("it's a\nname").exists());
 }
 
 fn owed_actions_are_paid(host: &Host) {

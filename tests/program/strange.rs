@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,6 +58,32 @@ fn any_umask() {
         let host = Host::new("dash").through(["/bin/sh", "-c", "umask \"$0\"; exec \"$@\"", mask]);
         let want = Want::new(&host, 1).file("aws.env", env("aws"));
         host.deploy(&want);
+        assert_tidy(&host, &want);
+    }
+}
+
+/// While the payload comes in, nothing of it can be read by others, not even by a directory's fault.
+#[test]
+fn what_is_staged_is_private_from_the_start() {
+    for shell in SHELLS.into_iter().filter(|shell| installed(shell)) {
+        let host = Host::new(shell).through(["/bin/sh", "-c", "umask 000; exec \"$@\"", "sh"]);
+        let want = Want::new(&host, 1).file("aws.env", env("aws"));
+        let mut session = host.start();
+        let plan = want.plan(&session.look(&[&want.set]).unwrap()).unwrap();
+        session.announce();
+        let payload = remote::payload(&[plan]).unwrap();
+        session.send(&payload[..payload.len() / 2]);
+        let stage = host.root_at(&format!(".distribute/stage.{}", session.nonce));
+        while !stage.join("in").exists() {
+            std::thread::yield_now();
+        }
+        let mode = |path: &std::path::Path| fs::symlink_metadata(path).unwrap().mode() & 0o777;
+        assert_eq!((mode(&host.root_at(".distribute")), mode(&stage), mode(&stage.join("in"))), (0o700, 0o700, 0o600));
+        assert_eq!(mode(&host.root_at(".distribute/lock")), 0o600);
+        session.send(&payload[payload.len() / 2..]);
+        session.stdin = None;
+        assert!(session.frame().is_some());
+        session.end();
         assert_tidy(&host, &want);
     }
 }

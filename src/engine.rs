@@ -9,7 +9,7 @@ use crate::plan::{DesiredSet, HostFacts, Purpose, Step, Transaction};
 use crate::remote::{self, FrameReader, Pushed};
 use crate::report::{Event, FileReport, HostReport};
 use crate::transport::{self, Channel, Connection, Deadlines, HostKeys, Login, Output};
-use crate::words::{Failure, HostName, Mode, Outcome, Phase, RunId, printable};
+use crate::words::{Failure, HostName, Mode, Outcome, Phase, RunId, printable, redact};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
@@ -321,11 +321,13 @@ impl Visit {
 
     /// No value that was meant for the host comes back to us in a message: programs print what they should not.
     fn scrubbed(&self, mut failure: Failure) -> Failure {
-        let values = self.plan.sets.iter().flat_map(|set| &set.files).flat_map(|file| &file.values);
-        for value in values.filter(|value| value.len() >= 4) {
-            let shown = printable(value.expose(), usize::MAX);
-            failure.message = failure.message.replace(&shown, "[secret]");
-        }
+        let files = self.plan.sets.iter().flat_map(|set| &set.files);
+        // A file as it is has no values that we know of: all of it is secret.
+        let secrets = files.flat_map(|file| match &file.values[..] {
+            [] => std::slice::from_ref(&file.content),
+            values => values,
+        });
+        failure.message = redact(&failure.message, secrets);
         failure
     }
 }

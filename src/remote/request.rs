@@ -201,6 +201,15 @@ mod tests {
     }
 
     #[test]
+    fn a_server_of_short_commands_reads_the_program_from_stdin() {
+        assert_eq!(opening(128 * 1024 - 1), (command(), &b""[..]));
+        let (command, before) = opening(8900);
+        assert!(command.len() < 200 && !command.contains('!'));
+        let (line, rest) = before.split_at(before.len() - 1);
+        assert!(rest == b"\n" && !line.contains(&b'\n'), "one line");
+    }
+
+    #[test]
     fn steps_are_told_as_lines() {
         let steps = [
             Step::Phase(Phase::Stage),

@@ -160,3 +160,44 @@ fn health_over_http() {
     assert_eq!(of(&ws.deploy(), "web1")["outcome"], "changed");
     ws.assert_no_leak();
 }
+
+#[test]
+fn what_an_action_prints_is_shown_without_the_secrets_in_it() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default());
+    ws.edit_playbook(
+        "name    = \"all-secrets\"",
+        "name = \"tls\"\nformat = \"raw\"\n\n[[play.service]]\nname    = \"all-secrets\"",
+    );
+    ws.set("tls/key.pem", &format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", ws.poison));
+    // Whatever is printed is cut somewhere: the last 2000 bytes by the host, the first 400 characters by us.
+    ws.service("api", "on_change = { command = ['/bin/sh', '/srv/print'] }");
+    let prints = |script: &str| {
+        fs::write(ws.web1().path("/srv/print"), format!("cd {ROOT}/secrets\n{script}\nexit 3\n")).unwrap()
+    };
+    prints("exit 0");
+    ws.setup();
+    ws.set("api.API_PORT", "81");
+    for script in [
+        "cat api.env tls/key.pem",
+        "printf '%0370d' 0; cat tls/key.pem",
+        "printf '%0384d' 0; cat tls/key.pem",
+        "printf '%0398d' 0; grep PASSWORD api.env",
+        "grep PASSWORD api.env; printf '%01990d' 0",
+        "grep PASSWORD api.env; printf '%01980d' 0",
+        "grep PASSWORD api.env >&2; printf '%01970d' 0",
+    ] {
+        prints(script);
+        let why = error(&ws.json(&["deploy"], 2), "web1");
+        assert!(why.starts_with("action: ") && why.contains("status 3"), "{why}");
+        // No part of the random half of the poison, however it was cut.
+        let random: Vec<char> = ws.poison.chars().skip(15).collect();
+        let found = random.windows(6).map(|part| part.iter().collect::<String>()).find(|part| why.contains(part));
+        assert_eq!(found, None, "{script}: {why}");
+    }
+    prints("exit 0");
+    ws.deploy();
+    ws.assert_no_leak();
+}

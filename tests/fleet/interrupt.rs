@@ -224,3 +224,72 @@ fn the_server_is_killed_under_a_run() {
     assert_recovers(&ws);
     ws.assert_no_leak();
 }
+
+#[test]
+fn a_payload_that_is_cut() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default());
+    ws.edit_playbook(
+        "name    = \"all-secrets\"",
+        "name = \"big\"\nformat = \"raw\"\n\n[[play.service]]\nname    = \"all-secrets\"",
+    );
+    ws.set("big/file", "small at first");
+    ws.setup();
+    let staged = || -> u64 {
+        let names = ws.web1().names(&format!("{ROOT}/.distribute"));
+        let stage = names.into_iter().find(|name| name.starts_with("stage.")).unwrap_or_default();
+        fs::metadata(ws.web1().path(&format!("{ROOT}/.distribute/{stage}/in"))).map_or(0, |meta| meta.len())
+    };
+    for (number, from) in [1, 200_000, 600_000].into_iter().enumerate() {
+        for kills_client in [true, false] {
+            change(&ws, number + 10);
+            ws.set("big/file", &format!("{number}{kills_client}").repeat(200_000));
+            let before = ws.web1().read(&format!("{ROOT}/secrets/cloudflare.env"));
+            let mut run = ws.spawn(&["deploy", "-o", "json"]);
+            wait("the payload", || staged() >= from || run.is_done());
+            if !run.is_done() && kills_client {
+                run.signal(Signal::SIGKILL);
+            } else {
+                let sessions = ws.web1().processes().into_iter().filter(|(_, line)| line.starts_with("sshd: "));
+                sessions.for_each(|(pid, _)| kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(()));
+            }
+            let status = run.wait().status;
+            wait("the host to end by itself", || !ws.web1().exists(&format!("{ROOT}/.distribute/lock")));
+            assert_whole(ws.web1());
+            if status != 0 && staged() == 0 {
+                let after = ws.web1().read(&format!("{ROOT}/secrets/cloudflare.env"));
+                assert!(after == before || after.contains(&(number + 10).to_string()));
+            }
+            assert_recovers(&ws);
+        }
+    }
+    ws.assert_no_leak();
+}
+
+#[test]
+fn ctrl_c_starts_no_new_hosts() {
+    if !is_root() {
+        return;
+    }
+    let mut ws = gated();
+    ws.add("web2", Spec::default(), "");
+    ws.json(&["setup", "--hosts", "web2"], 0);
+    change(&ws, 3);
+    let before = ws.host("web2").snapshot();
+    let run = ws.spawn(&["deploy", "--forks", "1", "-o", "json"]);
+    wait("the action", || at_the_gate(ws.web1()));
+    run.signal(Signal::SIGTERM);
+    wait("the message", || run.stderr().contains("interrupted"));
+    open_gate(ws.web1());
+    let report = run.wait().expect(130).report();
+    assert_eq!(report["interrupted"], true);
+    assert_eq!(
+        (&of(&report, "web1")["outcome"], &of(&report, "web2")["outcome"]),
+        (&"changed".into(), &"skipped".into())
+    );
+    assert_eq!(ws.host("web2").snapshot(), before);
+    ws.deploy();
+    ws.assert_no_leak();
+}

@@ -18,3 +18,25 @@ mod interrupt;
 mod small;
 mod strangers;
 mod trouble;
+
+/// A watcher that sees nothing proves nothing.
+#[test]
+fn a_leak_would_be_found() {
+    if !workspace::is_root() {
+        return;
+    }
+    let ws = workspace::Workspace::with_host(host::Spec::default());
+    assert_eq!(ws.holders_on(ws.web1()), Vec::<String>::new());
+    let base64 = |text: String| data_encoding::BASE64.encode(text.as_bytes());
+    let disguises = [
+        ws.poison.clone(),
+        base64(ws.poison.clone()),
+        base64(format!("KEY={}\n", ws.poison)),
+        base64(format!("a{}", ws.poison)),
+    ];
+    for (number, text) in disguises.iter().enumerate() {
+        std::fs::write(ws.web1().path(&format!("/var/log/{number}")), format!("found: {text}.")).unwrap();
+    }
+    assert_eq!(ws.holders_on(ws.web1()), ["/var/log/0", "/var/log/1", "/var/log/2", "/var/log/3"]);
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ws.assert_no_leak())).is_err());
+}

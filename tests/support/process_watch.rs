@@ -63,7 +63,11 @@ fn sample() {
             let Ok(bytes) = fs::read(format!("/proc/{pid}/{name}")) else { continue };
             if contains(&bytes, prefix().as_bytes()) {
                 let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                SEEN.lock().unwrap().push(format!("{name} of process {pid} ({})", command.trim()));
+                let place = format!("{name} of process {pid} ({})", command.trim());
+                let mut seen = SEEN.lock().unwrap();
+                if !seen.contains(&place) {
+                    seen.push(place);
+                }
             }
         }
     }

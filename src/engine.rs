@@ -283,6 +283,7 @@ impl Visit {
         let _ = self.events.send(Event::Pushing(self.host().clone()));
         let patience = patience(self.run.patience, payload.len(), transactions);
         let since = self.run.id.time().format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        talk.channel.send(remote::part_lines(transactions).into());
         talk.channel.send(remote::push_line(&since, &self.run.who).into());
         talk.channel.send(bytes::Bytes::from_owner(payload));
         talk.channel.finish();

@@ -7,6 +7,7 @@
 # Spoken on stdin:  distribute 1 NONCE none|sudo|doas      one line
 #                   root MODE PATH                         one line a root; MODE is for a root that must be made
 #                   look                                   -> the first frame
+#                   part N                                 of some roots only: one line each of those
 #                   bye | push SINCE WHO                   -> the second frame, after
 #                   a tar, and 86 bytes: END, its length in 16 digits, its SHA-256
 # Spoken on stdout: lines that begin with the nonce, between `begin` and `end`; what stands between two such lines
@@ -27,7 +28,7 @@ newline='
 '
 IFS=" 	$newline"
 roots=''
-held=0
+held=''
 fresh=''
 phase='exec'
 marks=0
@@ -58,12 +59,12 @@ let_go() {
     # Still in the root that failed: nobody points to the set that was to come.
     [ -z "$fresh" ] || rm -rf "secrets/$fresh"
     fresh=''
-    while [ "$held" -gt 0 ]; do
-        held=$((held - 1))
-        nth_root "$held"
+    for root in $held; do
+        nth_root "$root"
         cd -P "$path" 2>/dev/null || continue
         rm -rf ".distribute/stage.$nonce" ".distribute/own.$nonce" .distribute/lock
     done
+    held=''
 }
 
 # nth_root N: sets path and mode. A path holds no newline; that was checked before it was sent.
@@ -170,7 +171,7 @@ lock() {
             fail "$why"
         fi
     done
-    held=$((held + 1))
+    held="$1 $held"
 }
 
 # Takes the lock of a dead holder, whose record this is. Of all that see it dead one goes on: whoever links the file that
@@ -545,10 +546,12 @@ fence() {
 main() {
     know_yourself
     count=0
+    every=''
     while IFS= read -r line; do
         case $line in
         'root '*)
             roots=$roots${line#root }$newline
+            every="$every $count"
             count=$((count + 1))
             ;;
         look) break ;;
@@ -562,30 +565,33 @@ main() {
     done
     look_everywhere
     end
-    IFS= read -r line || exit 0
-    case $line in
-    'push '*) who=${line#push } ;;
-    *) exit 0 ;;
-    esac
+    chosen=''
+    who=''
+    while [ -z "$who" ] && IFS= read -r line; do
+        case $line in
+        'part '*) chosen="$chosen ${line#part }" ;;
+        'push '*) who=${line#push } ;;
+        *) break ;;
+        esac
+    done
+    [ -n "$who" ] || exit 0
     # A shell that prints after its client has gone would die in the middle; children get the defaults back.
     trap : HUP INT TERM PIPE
     stage=.distribute/stage.$nonce
     begin
-    n=0
-    while [ "$n" -lt "$count" ]; do
+    for n in ${chosen:-$every}; do
         found "$n"
-        lock
-        n=$((n + 1))
+        lock "$n"
     done
-    enter 0
+    # shellcheck disable=SC2086
+    set -- ${chosen:-$every}
+    enter "$1"
     receive
-    n=0
-    while [ "$n" -lt "$count" ]; do
+    for n in "$@"; do
         enter "$n"
         phase=stage
         unpack "$n"
         carry_out
-        n=$((n + 1))
     done
     let_go
     look_everywhere

@@ -61,6 +61,12 @@ pub fn hello(nonce: &str, escalation: Escalation, roots: &[(Mode, RemotePath)]) 
     text.into_bytes()
 }
 
+/// Names the roots that have something to be done, where others have not: those are not written, not even a lock.
+pub fn part_lines(transactions: &[Transaction]) -> Vec<u8> {
+    let parts = transactions.iter().enumerate().filter(|(_, transaction)| !transaction.is_empty());
+    parts.map(|(index, _)| format!("part {index}\n")).collect::<String>().into_bytes()
+}
+
 /// Announces the payload. `since` and `who` go into the lock, for whoever finds it held.
 pub fn push_line(since: &str, who: &str) -> Vec<u8> {
     format!("push {since} {who}\n").into_bytes()

@@ -4,20 +4,25 @@
 //! says is there. `Transaction` is the difference: the steps that make it right, and what a report says about them.
 //! `--check` stops there; a run sends it. It is one function for both.
 
+mod change;
 mod desired;
+mod difference;
 mod enrolment;
 pub mod entitlement;
 mod facts;
 mod finding;
 mod policy;
+mod refusal;
 mod step;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
+pub use change::{Change, FileChange, KeyChange};
 pub use desired::{DesiredFile, DesiredService, DesiredSet};
 pub use enrolment::{LOCAL, admit, override_groups, wanted};
 pub use facts::{HostFacts, Kind, Manifest, RootFacts, Stat};
 pub use finding::{Finding, Severity};
+pub use refusal::lock_failure;
 pub use step::{Staged, Step};
-pub use transaction::{Change, FileChange, KeyChange, Purpose, Transaction, lock_failure};
+pub use transaction::{Purpose, Transaction};

@@ -2,9 +2,11 @@
 //!
 //! It is made after the host said what is there and before anything is written. `--check` shows it; a run sends it.
 
+use super::difference::{Difference, Place, can_travel, is_lock_record};
 use super::policy::{self, on_the_wire};
-use super::{DesiredFile, DesiredSet, Finding, Kind, Manifest, RootFacts, Severity, Staged, Stat, Step};
-use crate::words::{Failure, Outcome, Phase, RunId, Secret, ServiceName};
+use super::refusal::refuse;
+use super::{Change, DesiredSet, FileChange, Finding, Kind, Manifest, RootFacts, Staged, Step};
+use crate::words::{Failure, Phase, RunId, Secret, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the bundle knows and the play does not: who we are to the host, and how to seal and to fingerprint.
@@ -35,61 +37,11 @@ pub struct Transaction {
     pub actions: Vec<ServiceName>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileChange {
-    /// Relative to `secrets/`.
-    pub path: String,
-    pub service: Option<ServiceName>,
-    pub change: Change,
-    pub keys: Vec<KeyChange>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    None,
-    Added,
-    Changed,
-    /// Same content, other owner, mode or link.
-    Access,
-    Removed,
-}
-
-impl Change {
-    pub const fn outcome(self) -> Outcome {
-        match self {
-            Self::None => Outcome::Ok,
-            _ => Outcome::Changed,
-        }
-    }
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Added => "added",
-            Self::Changed => "changed",
-            Self::Access => "access",
-            Self::Removed => "removed",
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyChange {
-    pub key: String,
-    pub change: Change,
-    pub fingerprint: String,
-}
-
 impl Transaction {
     /// Compares. Fails where nothing may be sent: a path that others can write, a lock, another bundle, an older generation.
     pub fn new(want: &DesiredSet, facts: &RootFacts, uid: u32, purpose: &Purpose) -> Result<Self, Failure> {
-        refuse_gaps(facts)?;
-        refuse_unsafe(want, facts, uid)?;
-        if purpose.heeds_lock {
-            refuse_locked(facts)?;
-        }
-        refuse_older(facts, purpose)?;
-        let mut builder = Builder { want, facts, purpose, out: Self::default() };
+        refuse(want, facts, uid, purpose)?;
+        let mut builder = Builder { is: Difference { want, facts, purpose }, out: Self::default() };
         builder.compare()?;
         Ok(builder.out)
     }
@@ -99,131 +51,26 @@ impl Transaction {
     }
 }
 
-/// A host whose stat did not run (too many names for one command line) would look empty.
-fn refuse_gaps(facts: &RootFacts) -> Result<(), Failure> {
-    match facts.entries.contains_key("/") {
-        true => Ok(()),
-        false => Err(Failure::new(Phase::Exec, "the host could not say what is there")
-            .hint("log in and look at its secrets directory: are there very many files?")),
-    }
-}
-
-/// As sshd looks at a key file: every directory on the way belongs to root or to us, and nobody else may write there.
-fn refuse_unsafe(want: &DesiredSet, facts: &RootFacts, uid: u32) -> Result<(), Failure> {
-    let stage = |message: String| Failure::new(Phase::Stage, message);
-    if let Some(real) = &facts.elsewhere {
-        return Err(stage(format!("{} is really {real}: a parent is a link", want.root))
-            .hint(format!("set root = \"{real}\" in the inventory or the playbook")));
-    }
-    for (path, stat) in facts.entries.iter().filter(|(path, _)| path.starts_with('/')) {
-        refuse_parent(path, stat, uid)?;
-    }
-    if facts.closed {
-        return Err(Failure::new(Phase::Become, format!("{} cannot be entered as this user", want.root))
-            .hint("set become = \"sudo\" (or \"doas\") for this host in the inventory"));
-    }
-    for name in ["secrets", "backups", ".distribute"] {
-        let Some(stat) = facts.entries.get(name) else { continue };
-        let path = want.root.join(name);
-        if let Some(target) = &stat.target {
-            return Err(stage(format!("{path} is a link to {target}, and nothing is written through links"))
-                .hint(format!("look at it, and remove the link: rm {path}")));
-        }
-        if !stat.is_directory() {
-            return Err(stage(format!("{path} is not a directory")).hint("look at it, and move it away"));
-        }
-        let expected = if name == "secrets" { want.access.owner.as_str() } else { "root" };
-        let ours = stat.uid == uid || (name == "secrets" && stat.belongs_to(&want.access.owner, &want.access.group));
-        if !ours && stat.uid != 0 {
-            return Err(stage(format!("{path} belongs to {}, not to {expected}", stat.owner()))
-                .hint(format!("find out why; then: chown {expected} {path}")));
-        }
-    }
-    Ok(())
-}
-
-fn refuse_parent(path: &str, stat: &Stat, uid: u32) -> Result<(), Failure> {
-    let refused = |what: String, mend: String| Err(Failure::new(Phase::Stage, what).hint(mend));
-    if let Some(target) = &stat.target {
-        return refused(format!("{path} is a link to {target}"), "name the real path as the root".to_owned());
-    }
-    if !stat.is_directory() {
-        return refused(format!("{path} is not a directory"), "move it away, or choose another root".to_owned());
-    }
-    if stat.uid != 0 && stat.uid != uid {
-        let what = format!("{path} belongs to {}, who could replace what lies below", stat.user);
-        return refused(what, format!("chown root {path}"));
-    }
-    // In a sticky directory, such as /tmp, nobody can replace what belongs to root or to us.
-    if (stat.mode.is_world_writable() || stat.mode.is_group_writable()) && !stat.mode.is_sticky() {
-        let what = format!("{path} has mode {}: others can write there", stat.mode);
-        return refused(what, format!("chmod go-w {path}"));
-    }
-    Ok(())
-}
-
-fn refuse_locked(facts: &RootFacts) -> Result<(), Failure> {
-    match &facts.lock {
-        Some(holder) => Err(lock_failure(holder)),
-        None => Ok(()),
-    }
-}
-
-/// `holder` is `SINCE WHO`, as the lock record has it.
-pub fn lock_failure(holder: &str) -> Failure {
-    let (since, who) = holder.split_once(' ').unwrap_or((holder, "an unknown run"));
-    Failure::new(Phase::Lock, format!("another run is at work here: {who}, since {since}"))
-        .hint("wait for it to end, and run this again; a lock whose holder is dead is taken over by itself")
-}
-
-fn refuse_older(facts: &RootFacts, purpose: &Purpose) -> Result<(), Failure> {
-    let Some((bundle, seen)) = &facts.generation else { return Ok(()) };
-    let enrolment = |message: String| Failure::new(Phase::Enrolment, message);
-    if bundle != purpose.bundle_id && !purpose.any_bundle {
-        return Err(enrolment(format!("this host holds the secrets of another bundle ({bundle})"))
-            .hint("if that is meant: distribute setup --accept-new --hosts HOST"));
-    }
-    if bundle == purpose.bundle_id && *seen > purpose.generation {
-        let message =
-            format!("this host has seen generation {seen}, and this bundle is only at {}", purpose.generation);
-        return Err(enrolment(message)
-            .hint("get the newer secrets.age (git pull); to go back on purpose, restore old values into it"));
-    }
-    Ok(())
-}
-
 struct Builder<'a> {
-    want: &'a DesiredSet,
-    facts: &'a RootFacts,
-    purpose: &'a Purpose<'a>,
+    is: Difference<'a>,
     out: Transaction,
-}
-
-/// A name below `secrets/` where one of our links belongs, and what is there.
-enum Place {
-    Right,
-    Free,
-    /// A regular file: kept as a hard link, then replaced at once.
-    File,
-    /// A directory or a foreign link: moved away first.
-    Other,
 }
 
 impl Builder<'_> {
     fn compare(&mut self) -> Result<(), Failure> {
-        self.compare_files();
-        self.find_strays();
-        let new_set = self.needs_new_set();
-        let owed: BTreeSet<ServiceName> = self.services_to_tell(new_set);
+        self.out.files = self.is.files();
+        self.out.findings = self.is.strays();
+        let new_set = self.is.needs_new_set(&self.out.files);
+        let owed = self.is.services_to_tell(&self.out.files, new_set);
         let admin = self.admin_files();
-        let directories = self.directories();
-        let mut leftovers = self.leftovers();
+        let directories = self.is.directories();
+        let mut leftovers = self.is.leftovers();
         if !new_set {
-            leftovers.extend(self.obsolete_links());
-            leftovers.extend(self.surplus_backups(0));
+            leftovers.extend(self.is.obsolete_links());
+            leftovers.extend(self.is.surplus_backups(0));
         }
-        let recovers = self.facts.stale_lock.is_some() || leftovers.iter().any(|path| !is_lock_record(path));
-        let idle = !new_set && !recovers && owed.is_empty() && self.facts.owed.is_empty();
+        let recovers = self.is.facts.stale_lock.is_some() || leftovers.iter().any(|path| !is_lock_record(path));
+        let idle = !new_set && !recovers && owed.is_empty() && self.is.facts.owed.is_empty();
         if idle && admin.is_empty() && directories.is_empty() {
             return Ok(());
         }
@@ -252,215 +99,24 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn live(&self) -> Option<&str> {
-        self.facts.live.as_deref()
-    }
-
-    /// The live set, where it is one of ours and not somebody's kept files.
-    fn live_set(&self) -> Option<&str> {
-        self.live().filter(|name| policy::run_of_set(name).is_some())
-    }
-
-    fn in_live(&self, path: &str) -> String {
-        format!("secrets/{}/{path}", self.live().unwrap_or_default())
-    }
-
-    fn compare_files(&mut self) {
-        for file in &self.want.files {
-            let (change, keys) = (self.change_of(file), self.key_changes(file));
-            let keys = if change == Change::None { Vec::new() } else { keys };
-            let service = Some(file.service.clone());
-            self.out.files.push(FileChange { path: file.path.clone(), service, change, keys });
-        }
-        let wanted: BTreeSet<&str> = self.want.files.iter().map(|file| file.path.as_str()).collect();
-        let gone = self.facts.manifest.files.keys().filter(|path| !wanted.contains(path.as_str()));
-        for path in gone.cloned().collect::<Vec<_>>() {
-            let service = self.service_of_directory(&path);
-            self.out.files.push(FileChange { path, service, change: Change::Removed, keys: Vec::new() });
-        }
-    }
-
-    /// A raw service that loses one of its files is still there to be told.
-    fn service_of_directory(&self, path: &str) -> Option<ServiceName> {
-        let (directory, _) = path.split_once('/')?;
-        let mut names = self.want.services.iter().map(|service| &service.name);
-        names.find(|name| name.as_str() == directory).cloned()
-    }
-
-    fn change_of(&self, file: &DesiredFile) -> Change {
-        let at = self.in_live(&file.path);
-        let Some(stat) = self.live_set().and_then(|_| self.facts.entries.get(&at)) else { return Change::Added };
-        if !stat.is_file() || self.facts.hashes.get(&at) != Some(&file.sha256) {
-            return Change::Changed;
-        }
-        let right = stat.mode == file.mode && stat.belongs_to(&file.owner, &file.group) && stat.links == 1;
-        let place = self.place(file.link_name());
-        if right && matches!(place, Place::Right) { Change::None } else { Change::Access }
-    }
-
-    fn key_changes(&self, file: &DesiredFile) -> Vec<KeyChange> {
-        let old: BTreeMap<&str, &str> = self
-            .facts
-            .manifest
-            .keys
-            .iter()
-            .filter(|((path, _), _)| *path == file.path)
-            .map(|((_, key), print)| (key.as_str(), print.as_str()))
-            .collect();
-        let mut changes = Vec::new();
-        for (key, print) in &file.keys {
-            let change = match old.get(key.as_str()) {
-                None => Change::Added,
-                Some(was) if was != print => Change::Changed,
-                Some(_) => continue,
-            };
-            changes.push(KeyChange { key: key.as_str().to_owned(), change, fingerprint: print.clone() });
-        }
-        let kept: BTreeSet<&str> = file.keys.iter().map(|(key, _)| key.as_str()).collect();
-        for (key, print) in old.into_iter().filter(|(key, _)| !kept.contains(key)) {
-            changes.push(KeyChange { key: key.to_owned(), change: Change::Removed, fingerprint: print.to_owned() });
-        }
-        changes
-    }
-
-    fn place(&self, name: &str) -> Place {
-        match self.facts.entries.get(&format!("secrets/{name}")) {
-            None => Place::Free,
-            Some(stat) if stat.target.as_deref() == Some(&format!("..data/{name}")) => Place::Right,
-            Some(stat) if stat.is_file() => Place::File,
-            Some(_) => Place::Other,
-        }
-    }
-
-    /// Hand edits, and what nobody of us put there: said, and kept when a switch would take it out of sight.
-    fn find_strays(&mut self) {
-        let mut findings = Vec::new();
-        for (path, mac) in &self.facts.manifest.files {
-            let Some(hash) = self.facts.hashes.get(&self.in_live(path)) else { continue };
-            let found = (self.purpose.mac)(hash.as_bytes());
-            if found != *mac {
-                findings.push(self.finding(
-                    "drift",
-                    path,
-                    Severity::High,
-                    &mac[..mac.len().min(8)],
-                    &found[..found.len().min(8)],
-                ));
-            }
-        }
-        for path in self.strangers_in_live() {
-            findings.push(self.finding(
-                "unexpected-file",
-                &path,
-                Severity::Medium,
-                "nothing",
-                "a file that we did not put there",
-            ));
-        }
-        let links = self.want.link_names();
-        for (name, stat) in self.facts.inside("secrets") {
-            let known = name == "..data" || policy::run_of_set(name).is_some() || self.is_our_link(name, stat);
-            let replaced = links.contains(name) && stat.target.is_none();
-            if known || (links.contains(name) && !replaced) {
-                continue;
-            }
-            let (expected, found) = match () {
-                () if replaced => ("our link", "something else in its place"),
-                () if policy::is_kept(name) => ("nothing", "kept from before a run"),
-                () => ("nothing", "a file that we did not put there"),
-            };
-            findings.push(self.finding("unexpected-file", name, Severity::Medium, expected, found));
-        }
-        self.out.findings.extend(findings);
-    }
-
-    fn finding(&self, rule: &'static str, path: &str, severity: Severity, expected: &str, found: &str) -> Finding {
-        let path = self.want.root.join(&format!("secrets/{path}"));
-        Finding { rule, path, severity, expected: expected.to_owned(), found: found.to_owned(), fixed: false }
-    }
-
-    /// Files in the live set that its manifest does not name, relative to the set.
-    fn strangers_in_live(&self) -> Vec<String> {
-        let Some(set) = self.live_set() else { return Vec::new() };
-        let prefix = format!("secrets/{set}/");
-        let below = self.facts.entries.iter().filter_map(|(path, stat)| Some((path.strip_prefix(&prefix)?, stat)));
-        let unknown =
-            below.filter(|(path, stat)| !stat.is_directory() && !self.facts.manifest.files.contains_key(*path));
-        unknown.map(|(path, _)| path.to_owned()).collect()
-    }
-
-    fn is_our_link(&self, name: &str, stat: &Stat) -> bool {
-        stat.target.as_deref() == Some(&format!("..data/{name}"))
-    }
-
-    fn needs_new_set(&self) -> bool {
-        let Some(set) = self.live_set() else { return true };
-        let directories = self.want.set_directories().into_iter().map(|below| match below.as_str() {
-            "" => format!("secrets/{set}"),
-            below => format!("secrets/{set}/{below}"),
-        });
-        let wrong_directory = |path: String| match self.facts.entries.get(&path) {
-            Some(stat) => stat.mode != self.want.access.directory_mode || !self.belongs(stat),
-            None => true,
-        };
-        self.out.files.iter().any(|file| file.change != Change::None)
-            || !self.strangers_in_live().is_empty()
-            || directories.into_iter().any(wrong_directory)
-    }
-
-    fn belongs(&self, stat: &Stat) -> bool {
-        stat.belongs_to(&self.want.access.owner, &self.want.access.group)
-    }
-
-    /// Services with an action, of which a file changes, and those that are owed one since an earlier run.
-    fn services_to_tell(&self, new_set: bool) -> BTreeSet<ServiceName> {
-        let changed = self.out.files.iter().filter(|file| new_set && file.change != Change::None);
-        let changed: BTreeSet<&ServiceName> = changed.filter_map(|file| file.service.as_ref()).collect();
-        let acting = self.want.services.iter().filter(|service| service.action.is_some());
-        let told = acting.filter(|service| changed.contains(&service.name) || self.facts.owed.contains(&service.name));
-        told.map(|service| service.name.clone()).collect()
-    }
-
     fn fence(&mut self) {
         self.out.steps.push(Step::Phase(Phase::Stage));
         self.out.steps.push(Step::Fence {
-            bundle: self.purpose.bundle_id.to_owned(),
-            generation: self.purpose.generation,
-            any_bundle: self.purpose.any_bundle,
+            bundle: self.is.purpose.bundle_id.to_owned(),
+            generation: self.is.purpose.generation,
+            any_bundle: self.is.purpose.any_bundle,
         });
-        self.out.steps.push(Step::Expect(self.facts.live.clone()));
-    }
-
-    /// Directories that are missing or have another mode or owner than they should.
-    fn directories(&self) -> Vec<Step> {
-        let access = &self.want.access;
-        let owner = format!("{}:{}", on_the_wire(&access.owner), on_the_wire(&access.group));
-        let mut steps = Vec::new();
-        let right = |stat: Option<&Stat>, mode| stat.is_some_and(|stat| stat.mode == mode);
-        let secrets = self.facts.entries.get("secrets");
-        if !right(secrets, access.directory_mode) || !secrets.is_some_and(|stat| self.belongs(stat)) {
-            steps.push(Step::Directory { path: "secrets".to_owned(), mode: access.directory_mode, owner });
-        }
-        for name in ["backups", ".distribute"] {
-            if !right(self.facts.entries.get(name), policy::DIRECTORY) {
-                steps.push(Step::Directory {
-                    path: name.to_owned(),
-                    mode: policy::DIRECTORY,
-                    owner: UNCHANGED.to_owned(),
-                });
-            }
-        }
-        steps
+        self.out.steps.push(Step::Expect(self.is.facts.live.clone()));
     }
 
     /// The host's own password and what opens its backups, where they are not as they should be.
     fn admin_files(&mut self) -> Vec<Put> {
         let mut puts = Vec::new();
-        let files = [("vault-password", &self.want.vault_password), ("backups/key.age", &self.want.key_age)];
+        let files = [("vault-password", &self.is.want.vault_password), ("backups/key.age", &self.is.want.key_age)];
         for (path, content) in files {
-            let stat = self.facts.entries.get(path);
+            let stat = self.is.facts.entries.get(path);
             let right = stat.is_some_and(|stat| stat.is_file() && stat.mode == policy::FILE)
-                && self.facts.hashes.get(path) == Some(&super::desired::sha256(content.expose()));
+                && self.is.facts.hashes.get(path) == Some(&super::desired::sha256(content.expose()));
             let staged = path.rsplit('/').next().expect("a path has a last part");
             self.stage(&mut puts, staged, path.to_owned(), content.clone(), !right);
         }
@@ -474,25 +130,8 @@ impl Builder<'_> {
         }
     }
 
-    /// What an interrupted run left: sets that nobody points to, manifests without a set, staging directories, lock records.
-    fn leftovers(&self) -> Vec<String> {
-        let kept = [self.live(), self.facts.previous.as_deref()];
-        let sets = self
-            .facts
-            .inside("secrets")
-            .filter(|(name, _)| policy::run_of_set(name).is_some() && !kept.contains(&Some(name)));
-        let records = self.facts.inside(".distribute").filter(|(name, _)| {
-            let manifest = name.strip_prefix("manifest.").is_some_and(|set| !kept.contains(&Some(set)));
-            // The stale lock itself is dealt with when the lock is taken.
-            let staging = name.starts_with("stage.") || is_lock_record(name);
-            (manifest || staging) && is_plain(name)
-        });
-        let sets = sets.map(|(name, _)| format!("secrets/{name}"));
-        sets.chain(records.map(|(name, _)| format!(".distribute/{name}"))).collect()
-    }
-
     fn stage_set(&mut self, puts: &mut Vec<Put>) -> Result<(), Failure> {
-        let set = policy::set_name(self.purpose.run);
+        let set = policy::set_name(self.is.purpose.run);
         self.own_set();
         let manifest = self.manifest();
         self.stage(
@@ -502,14 +141,15 @@ impl Builder<'_> {
             text(manifest.to_text()),
             true,
         );
-        if let Some(live) = self.live_set() {
+        if let Some(live) = self.is.live_set() {
             let previous = text(format!("previous {live}\n"));
             self.stage(puts, "previous", ".distribute/previous".to_owned(), previous, true);
         }
-        let backup = format!("backups/{}", policy::backup_name(self.purpose.run));
-        let sealed = (self.purpose.seal)(self.want).map_err(|error| Failure::new(Phase::Stage, error.to_string()))?;
+        let backup = format!("backups/{}", policy::backup_name(self.is.purpose.run));
+        let sealed =
+            (self.is.purpose.seal)(self.is.want).map_err(|error| Failure::new(Phase::Stage, error.to_string()))?;
         self.stage(puts, "sealed", backup, Secret::new(sealed), true);
-        let generation = text(format!("generation {} {}\n", self.purpose.bundle_id, self.purpose.generation));
+        let generation = text(format!("generation {} {}\n", self.is.purpose.bundle_id, self.is.purpose.generation));
         self.stage(puts, "generation", ".distribute/generation".to_owned(), generation, true);
         puts.push(Put { staged: "set".to_owned(), step: Step::Set(set.clone()) });
         self.out.staged.push(Staged::Link { path: "data".to_owned(), target: set });
@@ -518,8 +158,8 @@ impl Builder<'_> {
 
     fn manifest(&self) -> Manifest {
         let mut manifest = Manifest::default();
-        for file in &self.want.files {
-            manifest.files.insert(file.path.clone(), (self.purpose.mac)(file.sha256.as_bytes()));
+        for file in &self.is.want.files {
+            manifest.files.insert(file.path.clone(), (self.is.purpose.mac)(file.sha256.as_bytes()));
             for (key, print) in &file.keys {
                 manifest.keys.insert((file.path.clone(), key.as_str().to_owned()), print.clone());
             }
@@ -529,16 +169,16 @@ impl Builder<'_> {
 
     /// Mode and owner of the staged set, one step for all that agree.
     fn own_set(&mut self) {
-        let access = &self.want.access;
+        let access = &self.is.want.access;
         let mut groups: BTreeMap<(u32, String), Vec<String>> = BTreeMap::new();
-        for file in &self.want.files {
+        for file in &self.is.want.files {
             let owner = format!("{}:{}", on_the_wire(&file.owner), on_the_wire(&file.group));
             groups.entry((file.mode.bits(), owner)).or_default().push(format!("set/{}", file.path));
             let content = file.content.clone();
             self.out.staged.push(Staged::File { path: format!("set/{}", file.path), content });
         }
         let owner = format!("{}:{}", on_the_wire(&access.owner), on_the_wire(&access.group));
-        let directories = self.want.set_directories().into_iter().map(|below| staged_set(&below)).collect();
+        let directories = self.is.want.set_directories().into_iter().map(|below| staged_set(&below)).collect();
         for ((mode, owner), paths) in groups {
             self.out.steps.push(Step::Own { paths, mode: crate::words::Mode::new(mode), owner });
         }
@@ -549,9 +189,9 @@ impl Builder<'_> {
         let mut paths: Vec<String> = puts.iter().map(|put| put.staged.clone()).collect();
         if new_set {
             paths.extend(
-                self.want.set_directories().iter().filter(|below| !below.is_empty()).map(|below| staged_set(below)),
+                self.is.want.set_directories().iter().filter(|below| !below.is_empty()).map(|below| staged_set(below)),
             );
-            paths.extend(self.want.files.iter().map(|file| format!("set/{}", file.path)));
+            paths.extend(self.is.want.files.iter().map(|file| format!("set/{}", file.path)));
         }
         if !paths.is_empty() {
             self.out.steps.push(Step::Sync(paths));
@@ -567,17 +207,17 @@ impl Builder<'_> {
     /// what stood in the place of a link.
     fn switch(&mut self) {
         let (mut before, mut after) = (Vec::new(), Vec::new());
-        let kept = policy::kept_name(self.purpose.run);
+        let kept = policy::kept_name(self.is.purpose.run);
         let mut keeping = Vec::new();
-        for name in self.want.link_names() {
+        for name in self.is.want.link_names() {
             let path = format!("secrets/{name}");
-            match self.place(&name) {
+            match self.is.place(&name) {
                 Place::Right => continue,
                 Place::Free => before.push(name.clone()),
                 Place::File => {
                     keeping.push(Step::Keep { path, kept: format!("secrets/{kept}/{name}") });
                     // A name that the old set has leads to the old set until the switch; another must not lead nowhere.
-                    let shown = self.live().is_none() || self.facts.entries.contains_key(&self.in_live(&name));
+                    let shown = self.is.live().is_none() || self.is.facts.entries.contains_key(&self.is.in_live(&name));
                     if shown { before.push(name.clone()) } else { after.push(name.clone()) }
                 }
                 Place::Other => {
@@ -588,7 +228,7 @@ impl Builder<'_> {
             self.out.staged.push(Staged::Link { path: format!("links/{name}"), target: format!("..data/{name}") });
         }
         keeping.extend(self.keep_drifted(&kept));
-        let adopts = self.live().is_none() && !keeping.is_empty();
+        let adopts = self.is.live().is_none() && !keeping.is_empty();
         if !keeping.is_empty() {
             self.keep(&kept, keeping);
         }
@@ -604,12 +244,12 @@ impl Builder<'_> {
     }
 
     fn keep(&mut self, kept: &str, keeping: Vec<Step>) {
-        let access = &self.want.access;
+        let access = &self.is.want.access;
         let owner = format!("{}:{}", on_the_wire(&access.owner), on_the_wire(&access.group));
         self.out.steps.push(Step::Directory { path: format!("secrets/{kept}"), mode: access.directory_mode, owner });
         for step in &keeping {
             if let Step::Keep { kept, .. } | Step::Move { kept, .. } = step {
-                self.out.kept.push(self.want.root.join(kept));
+                self.out.kept.push(self.is.want.root.join(kept));
             }
         }
         self.out.steps.extend(keeping);
@@ -619,17 +259,17 @@ impl Builder<'_> {
     /// Hand-edited and foreign files of the live set get a second name, before the set goes out of sight.
     fn keep_drifted(&self, kept: &str) -> Vec<Step> {
         let drifted = self.out.findings.iter().filter(|finding| finding.rule == "drift");
-        let prefix = self.want.root.join("secrets/");
+        let prefix = self.is.want.root.join("secrets/");
         let drifted = drifted.filter_map(|finding| finding.path.strip_prefix(&prefix).map(str::to_owned));
         let paths: BTreeSet<String> =
-            drifted.chain(self.strangers_in_live().into_iter().filter(|path| can_travel(path))).collect();
-        let steps = paths
-            .into_iter()
-            .filter(|path| self.facts.entries.get(&self.in_live(path)).is_some_and(|stat| stat.kind == Kind::File));
+            drifted.chain(self.is.strangers_in_live().into_iter().filter(|path| can_travel(path))).collect();
+        let steps = paths.into_iter().filter(|path| {
+            self.is.facts.entries.get(&self.is.in_live(path)).is_some_and(|stat| stat.kind == Kind::File)
+        });
         steps
             .map(|path| Step::Keep {
                 kept: format!("secrets/{kept}/set-{}", path.replace('/', "+")),
-                path: self.in_live(&path),
+                path: self.is.in_live(&path),
             })
             .collect()
     }
@@ -641,8 +281,8 @@ impl Builder<'_> {
     }
 
     fn act(&mut self, owed: &BTreeSet<ServiceName>) {
-        let acting: Vec<_> = self.want.services.iter().filter(|service| owed.contains(&service.name)).collect();
-        if !acting.is_empty() || !self.facts.owed.is_empty() {
+        let acting: Vec<_> = self.is.want.services.iter().filter(|service| owed.contains(&service.name)).collect();
+        if !acting.is_empty() || !self.is.facts.owed.is_empty() {
             self.out.steps.push(Step::Phase(Phase::Action));
             self.out.steps.push(Step::Act);
         }
@@ -667,8 +307,12 @@ impl Builder<'_> {
             .filter(|file| file.change != Change::None)
             .filter_map(|file| file.service.as_ref())
             .collect();
-        let checks =
-            self.want.services.iter().filter(|service| changed.contains(&service.name) || owed.contains(&service.name));
+        let checks = self
+            .is
+            .want
+            .services
+            .iter()
+            .filter(|service| changed.contains(&service.name) || owed.contains(&service.name));
         let checks: Vec<Step> = checks
             .filter_map(|service| {
                 let (probe, seconds) = service.health.clone()?;
@@ -686,8 +330,8 @@ impl Builder<'_> {
 
     /// After everything went well: links of files that are gone, the set before the one before, and backups beyond `keep`.
     fn prune(&mut self) {
-        let mut paths = self.obsolete_links();
-        if let (Some(previous), Some(live)) = (&self.facts.previous, self.live_set())
+        let mut paths = self.is.obsolete_links();
+        if let (Some(previous), Some(live)) = (&self.is.facts.previous, self.is.live_set())
             && previous != live
             && policy::run_of_set(previous).is_some()
         {
@@ -695,7 +339,7 @@ impl Builder<'_> {
             paths.push(format!(".distribute/{}", policy::manifest_name(previous)));
         }
         // The one that this run adds counts too.
-        paths.extend(self.surplus_backups(1));
+        paths.extend(self.is.surplus_backups(1));
         if !paths.is_empty() {
             self.out.steps.push(Step::Remove(paths));
         }
@@ -704,37 +348,15 @@ impl Builder<'_> {
 
     /// Somebody put a file into the set whose name we cannot say back to the host: then the set is kept as it is.
     fn keep_whole(&mut self) {
-        let Some(path) = self.live_set().map(|live| format!("secrets/{live}")) else { return };
-        if self.strangers_in_live().iter().all(|path| can_travel(path)) {
+        let Some(path) = self.is.live_set().map(|live| format!("secrets/{live}")) else { return };
+        if self.is.strangers_in_live().iter().all(|path| can_travel(path)) {
             return;
         }
-        let kept = policy::kept_name(self.purpose.run);
+        let kept = policy::kept_name(self.is.purpose.run);
         let keeping = Step::Move { path, kept: format!("secrets/{kept}/set") };
         self.keep(&kept, vec![keeping]);
     }
-
-    /// Our links to files that are not wanted any more.
-    fn obsolete_links(&self) -> Vec<String> {
-        let links = self.want.link_names();
-        let obsolete = self
-            .facts
-            .inside("secrets")
-            .filter(|(name, stat)| self.is_our_link(name, stat) && !links.contains(*name) && is_plain(name));
-        obsolete.map(|(name, _)| format!("secrets/{name}")).collect()
-    }
-
-    /// The oldest backups, when there are `coming` more.
-    fn surplus_backups(&self, coming: usize) -> Vec<String> {
-        let mut backups: Vec<RunId> =
-            self.facts.inside("backups").filter_map(|(name, _)| policy::run_of_backup(name)).collect();
-        backups.sort_unstable();
-        let surplus = (backups.len() + coming).saturating_sub(self.want.keep as usize);
-        backups.iter().take(surplus).map(|run| format!("backups/{}", policy::backup_name(run))).collect()
-    }
 }
-
-/// Where an owner belongs: what we make ourselves is ours already.
-const UNCHANGED: &str = "-";
 
 /// A staged file on its way to its place.
 struct Put {
@@ -752,20 +374,4 @@ fn text(text: String) -> Secret {
 
 fn owed_text(owed: &BTreeSet<ServiceName>) -> Secret {
     text(owed.iter().map(|service| format!("owed {service}\n")).collect())
-}
-
-/// Of a run that is about to take a lock, or did not live to: no secret is in it, and alone it is no reason for a push.
-fn is_lock_record(path: &str) -> bool {
-    let name = path.strip_prefix(".distribute/").unwrap_or(path);
-    ["own.", "heir."].iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// May this name, which a host told us, go back to it in a step? Ours all may; what cannot is left alone.
-fn is_plain(name: &str) -> bool {
-    !name.starts_with('-') && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'))
-}
-
-/// The same of somebody else's file: a name that came here unchanged, and fits on a line of a plan.
-fn can_travel(name: &str) -> bool {
-    name.chars().all(|c| !c.is_control() && !matches!(c, '\'' | '"' | '\\' | char::REPLACEMENT_CHARACTER))
 }

@@ -132,7 +132,7 @@ fn a_read_only_file_system() {
     assert!(!host.deploy(&old(&host)).changed(), "an unchanged host is not written");
     let want = new(&host);
     let failure = host.try_deploy(&want).unwrap_err();
-    assert_eq!(failure.phase, Phase::Lock);
+    assert_eq!(failure.phase, Phase::Stage);
     assert!(failure.message.contains("cannot write in"), "{failure:?}");
     nothing_happened(&host, "read-only");
     mounted.again("rw");

@@ -1,0 +1,275 @@
+//! `Difference`: what a play wants on a host beside what is there. It only reads; `Transaction` makes steps of it.
+
+use super::policy::{self, on_the_wire};
+use super::{
+    Change, DesiredFile, DesiredSet, FileChange, Finding, KeyChange, Purpose, RootFacts, Severity, Stat, Step,
+};
+use crate::words::{RunId, ServiceName};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where an owner belongs: what we make ourselves is ours already.
+const UNCHANGED: &str = "-";
+
+pub(super) struct Difference<'a> {
+    pub want: &'a DesiredSet,
+    pub facts: &'a RootFacts,
+    pub purpose: &'a Purpose<'a>,
+}
+
+/// A name below `secrets/` where one of our links belongs, and what is there.
+pub(super) enum Place {
+    Right,
+    Free,
+    /// A regular file: kept as a hard link, then replaced at once.
+    File,
+    /// A directory or a foreign link: moved away first.
+    Other,
+}
+
+impl Difference<'_> {
+    pub fn live(&self) -> Option<&str> {
+        self.facts.live.as_deref()
+    }
+
+    /// The live set, where it is one of ours and not somebody's kept files.
+    pub fn live_set(&self) -> Option<&str> {
+        self.live().filter(|name| policy::run_of_set(name).is_some())
+    }
+
+    pub fn in_live(&self, path: &str) -> String {
+        format!("secrets/{}/{path}", self.live().unwrap_or_default())
+    }
+
+    /// Every file of the set, and those that go.
+    pub fn files(&self) -> Vec<FileChange> {
+        let mut files = Vec::new();
+        for file in &self.want.files {
+            let (change, keys) = (self.change_of(file), self.key_changes(file));
+            let keys = if change == Change::None { Vec::new() } else { keys };
+            let service = Some(file.service.clone());
+            files.push(FileChange { path: file.path.clone(), service, change, keys });
+        }
+        let wanted: BTreeSet<&str> = self.want.files.iter().map(|file| file.path.as_str()).collect();
+        let gone = self.facts.manifest.files.keys().filter(|path| !wanted.contains(path.as_str()));
+        for path in gone.cloned().collect::<Vec<_>>() {
+            let service = self.service_of_directory(&path);
+            files.push(FileChange { path, service, change: Change::Removed, keys: Vec::new() });
+        }
+        files
+    }
+
+    /// A raw service that loses one of its files is still there to be told.
+    fn service_of_directory(&self, path: &str) -> Option<ServiceName> {
+        let (directory, _) = path.split_once('/')?;
+        let mut names = self.want.services.iter().map(|service| &service.name);
+        names.find(|name| name.as_str() == directory).cloned()
+    }
+
+    fn change_of(&self, file: &DesiredFile) -> Change {
+        let at = self.in_live(&file.path);
+        let Some(stat) = self.live_set().and_then(|_| self.facts.entries.get(&at)) else { return Change::Added };
+        if !stat.is_file() || self.facts.hashes.get(&at) != Some(&file.sha256) {
+            return Change::Changed;
+        }
+        let right = stat.mode == file.mode && stat.belongs_to(&file.owner, &file.group) && stat.links == 1;
+        let place = self.place(file.link_name());
+        if right && matches!(place, Place::Right) { Change::None } else { Change::Access }
+    }
+
+    fn key_changes(&self, file: &DesiredFile) -> Vec<KeyChange> {
+        let old: BTreeMap<&str, &str> = self
+            .facts
+            .manifest
+            .keys
+            .iter()
+            .filter(|((path, _), _)| *path == file.path)
+            .map(|((_, key), print)| (key.as_str(), print.as_str()))
+            .collect();
+        let mut changes = Vec::new();
+        for (key, print) in &file.keys {
+            let change = match old.get(key.as_str()) {
+                None => Change::Added,
+                Some(was) if was != print => Change::Changed,
+                Some(_) => continue,
+            };
+            changes.push(KeyChange { key: key.as_str().to_owned(), change, fingerprint: print.clone() });
+        }
+        let kept: BTreeSet<&str> = file.keys.iter().map(|(key, _)| key.as_str()).collect();
+        for (key, print) in old.into_iter().filter(|(key, _)| !kept.contains(key)) {
+            changes.push(KeyChange { key: key.to_owned(), change: Change::Removed, fingerprint: print.to_owned() });
+        }
+        changes
+    }
+
+    pub fn place(&self, name: &str) -> Place {
+        match self.facts.entries.get(&format!("secrets/{name}")) {
+            None => Place::Free,
+            Some(stat) if stat.target.as_deref() == Some(&format!("..data/{name}")) => Place::Right,
+            Some(stat) if stat.is_file() => Place::File,
+            Some(_) => Place::Other,
+        }
+    }
+
+    /// Hand edits, and what nobody of us put there: said, and kept when a switch would take it out of sight.
+    pub fn strays(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (path, mac) in &self.facts.manifest.files {
+            let Some(hash) = self.facts.hashes.get(&self.in_live(path)) else { continue };
+            let found = (self.purpose.mac)(hash.as_bytes());
+            if found != *mac {
+                findings.push(self.finding(
+                    "drift",
+                    path,
+                    Severity::High,
+                    &mac[..mac.len().min(8)],
+                    &found[..found.len().min(8)],
+                ));
+            }
+        }
+        for path in self.strangers_in_live() {
+            findings.push(self.finding(
+                "unexpected-file",
+                &path,
+                Severity::Medium,
+                "nothing",
+                "a file that we did not put there",
+            ));
+        }
+        let links = self.want.link_names();
+        for (name, stat) in self.facts.inside("secrets") {
+            let known = name == "..data" || policy::run_of_set(name).is_some() || self.is_our_link(name, stat);
+            let replaced = links.contains(name) && stat.target.is_none();
+            if known || (links.contains(name) && !replaced) {
+                continue;
+            }
+            let (expected, found) = match () {
+                () if replaced => ("our link", "something else in its place"),
+                () if policy::is_kept(name) => ("nothing", "kept from before a run"),
+                () => ("nothing", "a file that we did not put there"),
+            };
+            findings.push(self.finding("unexpected-file", name, Severity::Medium, expected, found));
+        }
+        findings
+    }
+
+    fn finding(&self, rule: &'static str, path: &str, severity: Severity, expected: &str, found: &str) -> Finding {
+        let path = self.want.root.join(&format!("secrets/{path}"));
+        Finding { rule, path, severity, expected: expected.to_owned(), found: found.to_owned(), fixed: false }
+    }
+
+    /// Files in the live set that its manifest does not name, relative to the set.
+    pub fn strangers_in_live(&self) -> Vec<String> {
+        let Some(set) = self.live_set() else { return Vec::new() };
+        let prefix = format!("secrets/{set}/");
+        let below = self.facts.entries.iter().filter_map(|(path, stat)| Some((path.strip_prefix(&prefix)?, stat)));
+        let unknown =
+            below.filter(|(path, stat)| !stat.is_directory() && !self.facts.manifest.files.contains_key(*path));
+        unknown.map(|(path, _)| path.to_owned()).collect()
+    }
+
+    pub fn is_our_link(&self, name: &str, stat: &Stat) -> bool {
+        stat.target.as_deref() == Some(&format!("..data/{name}"))
+    }
+
+    pub fn needs_new_set(&self, files: &[FileChange]) -> bool {
+        let Some(set) = self.live_set() else { return true };
+        let directories = self.want.set_directories().into_iter().map(|below| match below.as_str() {
+            "" => format!("secrets/{set}"),
+            below => format!("secrets/{set}/{below}"),
+        });
+        let wrong_directory = |path: String| match self.facts.entries.get(&path) {
+            Some(stat) => stat.mode != self.want.access.directory_mode || !self.belongs(stat),
+            None => true,
+        };
+        files.iter().any(|file| file.change != Change::None)
+            || !self.strangers_in_live().is_empty()
+            || directories.into_iter().any(wrong_directory)
+    }
+
+    fn belongs(&self, stat: &Stat) -> bool {
+        stat.belongs_to(&self.want.access.owner, &self.want.access.group)
+    }
+
+    /// Services with an action, of which a file changes, and those that are owed one since an earlier run.
+    pub fn services_to_tell(&self, files: &[FileChange], new_set: bool) -> BTreeSet<ServiceName> {
+        let changed = files.iter().filter(|file| new_set && file.change != Change::None);
+        let changed: BTreeSet<&ServiceName> = changed.filter_map(|file| file.service.as_ref()).collect();
+        let acting = self.want.services.iter().filter(|service| service.action.is_some());
+        let told = acting.filter(|service| changed.contains(&service.name) || self.facts.owed.contains(&service.name));
+        told.map(|service| service.name.clone()).collect()
+    }
+
+    /// Directories that are missing or have another mode or owner than they should.
+    pub fn directories(&self) -> Vec<Step> {
+        let access = &self.want.access;
+        let owner = format!("{}:{}", on_the_wire(&access.owner), on_the_wire(&access.group));
+        let mut steps = Vec::new();
+        let right = |stat: Option<&Stat>, mode| stat.is_some_and(|stat| stat.mode == mode);
+        let secrets = self.facts.entries.get("secrets");
+        if !right(secrets, access.directory_mode) || !secrets.is_some_and(|stat| self.belongs(stat)) {
+            steps.push(Step::Directory { path: "secrets".to_owned(), mode: access.directory_mode, owner });
+        }
+        for name in ["backups", ".distribute"] {
+            if !right(self.facts.entries.get(name), policy::DIRECTORY) {
+                steps.push(Step::Directory {
+                    path: name.to_owned(),
+                    mode: policy::DIRECTORY,
+                    owner: UNCHANGED.to_owned(),
+                });
+            }
+        }
+        steps
+    }
+
+    /// What an interrupted run left: sets that nobody points to, manifests without a set, staging directories, lock records.
+    pub fn leftovers(&self) -> Vec<String> {
+        let kept = [self.live(), self.facts.previous.as_deref()];
+        let sets = self
+            .facts
+            .inside("secrets")
+            .filter(|(name, _)| policy::run_of_set(name).is_some() && !kept.contains(&Some(name)));
+        let records = self.facts.inside(".distribute").filter(|(name, _)| {
+            let manifest = name.strip_prefix("manifest.").is_some_and(|set| !kept.contains(&Some(set)));
+            // The stale lock itself is dealt with when the lock is taken.
+            let staging = name.starts_with("stage.") || is_lock_record(name);
+            (manifest || staging) && is_plain(name)
+        });
+        let sets = sets.map(|(name, _)| format!("secrets/{name}"));
+        sets.chain(records.map(|(name, _)| format!(".distribute/{name}"))).collect()
+    }
+
+    /// Our links to files that are not wanted any more.
+    pub fn obsolete_links(&self) -> Vec<String> {
+        let links = self.want.link_names();
+        let obsolete = self
+            .facts
+            .inside("secrets")
+            .filter(|(name, stat)| self.is_our_link(name, stat) && !links.contains(*name) && is_plain(name));
+        obsolete.map(|(name, _)| format!("secrets/{name}")).collect()
+    }
+
+    /// The oldest backups, when there are `coming` more.
+    pub fn surplus_backups(&self, coming: usize) -> Vec<String> {
+        let mut backups: Vec<RunId> =
+            self.facts.inside("backups").filter_map(|(name, _)| policy::run_of_backup(name)).collect();
+        backups.sort_unstable();
+        let surplus = (backups.len() + coming).saturating_sub(self.want.keep as usize);
+        backups.iter().take(surplus).map(|run| format!("backups/{}", policy::backup_name(run))).collect()
+    }
+}
+
+/// Of a run that is about to take a lock, or did not live to: no secret is in it, and alone it is no reason for a push.
+pub(super) fn is_lock_record(path: &str) -> bool {
+    let name = path.strip_prefix(".distribute/").unwrap_or(path);
+    ["own.", "heir."].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// May this name, which a host told us, go back to it in a step? Ours all may; what cannot is left alone.
+fn is_plain(name: &str) -> bool {
+    !name.starts_with('-') && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'))
+}
+
+/// The same of somebody else's file: a name that came here unchanged, and fits on a line of a plan.
+pub(super) fn can_travel(name: &str) -> bool {
+    name.chars().all(|c| !c.is_control() && !matches!(c, '\'' | '"' | '\\' | char::REPLACEMENT_CHARACTER))
+}

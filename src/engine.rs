@@ -103,11 +103,12 @@ pub async fn run(
         let (run, stop, events, seats) = (run.clone(), stop.clone(), events.clone(), seats.clone());
         let report = HostReport::new(plan.endpoint.host.clone(), address(&plan.endpoint));
         let fallback = report.clone();
+        // Seats are taken here, one after the other, so that hosts begin in the order of the inventory.
+        let seat = tokio::select! {
+            seat = seats.acquire_owned() => seat.ok(),
+            () = stopped(stop.clone(), Stop::Gently) => None,
+        };
         let task = tokio::spawn(async move {
-            let seat = tokio::select! {
-                seat = seats.acquire_owned() => seat.ok(),
-                () = stopped(stop.clone(), Stop::Gently) => None,
-            };
             let report = Visit { plan, run, stop, events: events.clone(), report }.run(seat.is_some()).await;
             let _ = events.send(Event::Finished(Box::new(report.clone())));
             report

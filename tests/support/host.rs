@@ -151,7 +151,9 @@ impl Host {
             (key, "exec /usr/sbin/sshd -D -e -f /etc/ssh/test_config".to_owned())
         };
         let prepare = if spec.is_busybox { PREPARE_BUSYBOX } else { PREPARE };
-        let child = Command::new("unshare")
+        // Should the tests themselves be killed, their hosts go with them.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--", "unshare"])
             .args(["--mount", "--uts", "--pid", "--fork", "--kill-child", "sh", "-c"])
             .arg(format!("{prepare}\n{}\n{serve}\n", spec.script))
             .args(["sh", name])

@@ -2,6 +2,7 @@
 
 use super::shared::{Shared, print_result};
 use super::sources::Sources;
+use crate::bundle::Bundle;
 use crate::engine::{self, HostPlan, Intent, Run};
 use crate::plan::{self, DesiredSet};
 use crate::report::{self, Event, HostReport, Report};
@@ -94,6 +95,7 @@ fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId, plans
         any_bundle: errand.accept_new,
         first: errand.first,
         ready: tokio::sync::OnceCell::new(),
+        earlier: earlier(&bundle),
         mac: Box::new(move |bytes| fingerprinting.mac(bytes)),
         seal: Box::new(move |set| sealing.seal_backup(set.archive()?.expose())),
         nonce: Box::new(|| {
@@ -102,6 +104,12 @@ fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId, plans
             HEXLOWER.encode(&bytes)
         }),
     })
+}
+
+/// The values that the bundle still knows from before.
+fn earlier(bundle: &Bundle) -> Vec<Secret> {
+    let names = bundle.secrets();
+    names.iter().flat_map(|name| bundle.earlier(name)).map(|(_, value)| value).collect()
 }
 
 /// Key files and the agent; locked keys are opened here, once, with the bundle's password.

@@ -26,6 +26,11 @@ pub use project::Project;
 pub use shared::{Format, Shared};
 
 const AFTER: &str = "\
+Examples:
+  distribute bundle create env-files/       seal env files into secrets.age
+  distribute setup --check                  what would be done on every host
+  distribute deploy --hosts 'web:!web3' --diff
+
 Exit codes:
   0    everything is as it should be
   1    our own error or a usage error: nothing was changed on any host

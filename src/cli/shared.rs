@@ -10,28 +10,35 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Shared options")]
 pub struct Shared {
     /// The project directory; otherwise found by walking up from here
-    #[arg(short = 'C', value_name = "DIR", global = true, env = "DISTRIBUTE_DIR")]
+    #[arg(short = 'C', value_name = "DIR", global = true, env = "DISTRIBUTE_DIR", hide_env_values = true)]
     pub directory: Option<PathBuf>,
     /// Inventory file or directory [default: inventory/]
-    #[arg(short, long, value_name = "PATH", global = true, env = "DISTRIBUTE_INVENTORY")]
+    #[arg(short, long, value_name = "PATH", global = true, env = "DISTRIBUTE_INVENTORY", hide_env_values = true)]
     pub inventory: Option<PathBuf>,
     /// The bundle [default: secrets.age]
-    #[arg(short, long, value_name = "PATH", global = true, env = "DISTRIBUTE_BUNDLE")]
+    #[arg(short, long, value_name = "PATH", global = true, env = "DISTRIBUTE_BUNDLE", hide_env_values = true)]
     pub bundle: Option<PathBuf>,
     /// Playbook file or directory [default: playbooks/]
-    #[arg(short, long, value_name = "PATH", global = true, env = "DISTRIBUTE_PLAYBOOK")]
+    #[arg(short, long, value_name = "PATH", global = true, env = "DISTRIBUTE_PLAYBOOK", hide_env_values = true)]
     pub playbook: Option<PathBuf>,
     /// Only these hosts: a pattern as in Ansible, such as web[0:3]:!staging
     #[arg(short = 'l', long, visible_alias = "limit", value_name = "PATTERN", global = true)]
     pub hosts: Option<String>,
     /// Hosts at one time
-    #[arg(short, long, value_name = "N", global = true, default_value_t = 32, env = "DISTRIBUTE_FORKS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(short, long, value_name = "N", global = true, default_value_t = 32, env = "DISTRIBUTE_FORKS", hide_env_values = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub forks: u16,
     /// File that holds the bundle's password (mode 600 or 400) [default: vault-password beside the bundle, if there is one]
-    #[arg(long, value_name = "PATH", global = true, env = "DISTRIBUTE_PASSWORD_FILE")]
+    #[arg(long, value_name = "PATH", global = true, env = "DISTRIBUTE_PASSWORD_FILE", hide_env_values = true)]
     pub password_file: Option<PathBuf>,
     /// An age identity file that opens the bundle; may be given several times
-    #[arg(long, value_name = "PATH", global = true, env = "DISTRIBUTE_IDENTITY", value_delimiter = ':')]
+    #[arg(
+        long,
+        value_name = "PATH",
+        global = true,
+        env = "DISTRIBUTE_IDENTITY",
+        hide_env_values = true,
+        value_delimiter = ':'
+    )]
     pub identity: Vec<PathBuf>,
     /// Say what would be done, and change nothing
     #[arg(long, visible_alias = "dry-run", global = true)]
@@ -41,12 +48,19 @@ pub struct Shared {
     pub diff: bool,
     /// How results are written to stdout
     // Not global here: `command()` puts it behind each command, because behind keygen -o is something else.
-    #[arg(short, long, value_name = "FORMAT", default_value = "human", env = "DISTRIBUTE_OUTPUT")]
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        default_value = "human",
+        env = "DISTRIBUTE_OUTPUT",
+        hide_env_values = true
+    )]
     pub output: Format,
     /// Only results and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// More of what happens; twice for each step
+    /// Say what happens while it happens
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub verbose: u8,
     /// Do not ask before something is destroyed

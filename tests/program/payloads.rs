@@ -7,6 +7,7 @@ use distribute::remote::{self, Pushed};
 use distribute::words::{Phase, Secret};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 /// Everything below the root with its content, without times.
 fn contents(host: &Host) -> BTreeMap<String, Vec<u8>> {

@@ -9,7 +9,7 @@ use crate::plan::{DesiredSet, HostFacts, Purpose, Step, Transaction};
 use crate::remote::{self, FrameReader, Pushed};
 use crate::report::{Event, FileReport, HostReport};
 use crate::transport::{self, Channel, Connection, Deadlines, HostKeys, Login, Output};
-use crate::words::{Failure, HostName, Mode, Outcome, Phase, RunId, printable, redact};
+use crate::words::{Failure, HostName, Mode, Outcome, Phase, RunId, Secret, printable, redact};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
@@ -61,6 +61,8 @@ pub struct Run {
     /// What must be done before anything leaves this machine: saving the bundle. It may take seconds, and is done once.
     pub first: Box<dyn Fn() -> crate::words::Result<()> + Send + Sync>,
     pub ready: OnceCell<Result<(), Failure>>,
+    /// Earlier values of the bundle: a host may still say one, such as an action that runs again after a switch back.
+    pub earlier: Vec<Secret>,
 }
 
 impl Run {
@@ -329,7 +331,7 @@ impl Visit {
             [] => std::slice::from_ref(&file.content),
             values => values,
         });
-        failure.message = redact(&failure.message, secrets);
+        failure.message = redact(&failure.message, secrets.chain(&self.run.earlier));
         failure
     }
 }

@@ -9,6 +9,8 @@ mod documents;
 mod enrolment;
 mod env_file;
 mod file;
+#[cfg(test)]
+mod fixture;
 mod generator;
 mod history;
 mod keys;

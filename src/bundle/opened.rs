@@ -297,24 +297,8 @@ pub(super) fn lacking(what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::{at, name, packed, secret};
     use super::*;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(seconds, 0).unwrap()
-    }
-
-    fn packed(list: &[(&str, &str)]) -> Bundle {
-        let entries = list.iter().map(|(path, content)| (path.parse().unwrap(), Secret::new(*content))).collect();
-        Bundle::from_entries(entries, &mut |bytes| bytes.fill(1)).unwrap()
-    }
-
-    fn name(text: &str) -> SecretName {
-        text.parse().unwrap()
-    }
-
-    fn secret(text: &str) -> Secret {
-        Secret::new(text)
-    }
 
     #[test]
     fn a_host_gets_common_then_groups_then_its_own() {

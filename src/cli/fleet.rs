@@ -2,10 +2,11 @@
 
 use super::shared::{Shared, print_result};
 use super::sources::Sources;
+use crate::bundle::Bundle;
 use crate::engine::{self, HostPlan, Intent, Run};
 use crate::plan::{self, DesiredSet};
 use crate::report::{self, Event, HostReport, Report};
-use crate::transport::{Deadlines, HostKeys, KnownHosts, Login, LoginFiles};
+use crate::transport::{Deadlines, HostKeys, KnownHosts};
 use crate::words::{Error, HostName, Result, RunId, Secret};
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
@@ -58,7 +59,7 @@ impl Errand {
 pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, plans: Vec<HostPlan>) -> Result<Report> {
     let id = RunId::new(sources.bundle.next_generation(), moment.now, moment.random);
     let command = errand.command;
-    let run = Arc::new(make_run(shared, sources, errand, id.clone(), &plans)?);
+    let run = Arc::new(make_run(shared, sources, errand, id.clone()));
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(|e| Error::new("starting the runtime").because(e))?;
@@ -76,14 +77,14 @@ pub fn conclude(shared: &Shared, report: &Report, now: DateTime<Utc>) -> Result<
     Ok(code)
 }
 
-fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId, plans: &[HostPlan]) -> Result<Run> {
+fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId) -> Run {
     let bundle = Arc::new(sources.bundle.clone());
     let sealing = bundle.clone();
     let fingerprinting = bundle.clone();
-    Ok(Run {
+    Run {
         id,
         intent: errand.intent,
-        login: login(sources, plans)?,
+        login: sources.login.clone(),
         deadlines: errand.timeout.map_or_else(Deadlines::default, Deadlines::with_limit),
         look: errand.timeout.unwrap_or(LOOK),
         patience: errand.timeout.unwrap_or(PATIENCE),
@@ -94,6 +95,7 @@ fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId, plans
         any_bundle: errand.accept_new,
         first: errand.first,
         ready: tokio::sync::OnceCell::new(),
+        earlier: earlier(&bundle),
         mac: Box::new(move |bytes| fingerprinting.mac(bytes)),
         seal: Box::new(move |set| sealing.seal_backup(set.archive()?.expose())),
         nonce: Box::new(|| {
@@ -101,35 +103,13 @@ fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId, plans
             crate::bundle::system_random(&mut bytes);
             HEXLOWER.encode(&bytes)
         }),
-    })
-}
-
-/// Key files and the agent; locked keys are opened here, once, with the bundle's password.
-fn login(sources: &Sources, plans: &[HostPlan]) -> Result<Login> {
-    let mut identity_files: Vec<PathBuf> =
-        plans.iter().filter_map(|plan| plan.endpoint.identity_file.clone()).collect();
-    identity_files.sort();
-    identity_files.dedup();
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let defaults = ["id_ed25519", "id_ecdsa", "id_rsa"];
-    let default_files =
-        home.map(|home| defaults.iter().map(|name| home.join(".ssh").join(name)).collect()).unwrap_or_default();
-    Login::gather(LoginFiles {
-        agent: std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from),
-        identity_files,
-        default_files,
-        passphrases: passphrases(sources)?,
-    })
-}
-
-fn passphrases(sources: &Sources) -> Result<Vec<Secret>> {
-    let mut passphrases = Vec::new();
-    if let Some(path) = std::env::var_os("DISTRIBUTE_SSH_PASSPHRASE_FILE") {
-        let file = crate::bundle::Unlock::new().password_file(&PathBuf::from(path))?;
-        passphrases.extend(file.password().cloned());
     }
-    passphrases.extend(sources.unlock.password().cloned());
-    Ok(passphrases)
+}
+
+/// The values that the bundle still knows from before.
+fn earlier(bundle: &Bundle) -> Vec<Secret> {
+    let names = bundle.secrets();
+    names.iter().flat_map(|name| bundle.earlier(name)).map(|(_, value)| value).collect()
 }
 
 /// `user@host pid 123`, for the lock on each host; only what is safe in a line.

@@ -8,6 +8,7 @@ mod interrupt;
 mod inventory;
 mod keygen;
 mod last_seen;
+mod login;
 mod memory_file;
 mod project;
 mod prompt;

@@ -2,12 +2,14 @@
 
 use super::interrupt::Interrupt;
 use super::last_seen::LastSeen;
+use super::login;
 use super::unlock::unlock;
 use super::{Project, Shared};
-use crate::bundle::{Bundle, BundleFile, Unlock};
+use crate::bundle::{Bundle, BundleFile};
 use crate::inventory::{Host, Inventory};
 use crate::plan::DesiredSet;
 use crate::playbook::Playbook;
+use crate::transport::Login;
 use crate::words::{HostName, Result};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -18,7 +20,7 @@ pub struct Sources {
     pub hosts: Vec<HostName>,
     pub bundle: Bundle,
     pub store: Arc<Mutex<Store>>,
-    pub unlock: Unlock,
+    pub login: Login,
     pub interrupt: Interrupt,
 }
 
@@ -55,7 +57,14 @@ impl Sources {
         let (inventory, playbook, hosts) = named(shared, &project)?;
         let unlock = unlock(shared, &project.bundle)?;
         let started = Instant::now();
-        let (file, bundle) = BundleFile::open(&project.bundle, &unlock)?;
+        let (opened, login) = std::thread::scope(|scope| {
+            // Beside the second that the password takes: locked keys take their time too.
+            let named = hosts.iter().filter_map(|name| inventory.host(name));
+            let login = scope.spawn(|| login::gather(named, &unlock));
+            (BundleFile::open(&project.bundle, &unlock), login.join().expect("reading keys does not panic"))
+        });
+        let (file, bundle) = opened?;
+        let login = login?;
         shared.detail(format_args!("{}: opened in {:.1} s", project.bundle.display(), started.elapsed().as_secs_f64()));
         let mut last_seen = LastSeen::of(&project.bundle)?;
         last_seen.check(&bundle)?;
@@ -68,7 +77,7 @@ impl Sources {
             hosts,
             bundle,
             store: Arc::new(Mutex::new(Store { file, last_seen, quiet: shared.quiet })),
-            unlock,
+            login,
             interrupt,
         })
     }

@@ -87,8 +87,10 @@ fn refuse_locked(facts: &RootFacts) -> Result<(), Failure> {
 /// `holder` is `SINCE WHO`, as the lock record has it.
 pub fn lock_failure(holder: &str) -> Failure {
     let (since, who) = holder.split_once(' ').unwrap_or((holder, "an unknown run"));
-    Failure::new(Phase::Lock, format!("another run is at work here: {who}, since {since}"))
-        .hint("wait for it to end, and run this again; a lock whose holder is dead is taken over by itself")
+    Failure::new(Phase::Lock, format!("another run is at work here: {who}, since {since}")).hint(
+        "wait for it to end, and run this again; a lock whose holder is dead is taken over by itself; \
+             only a host without /proc cannot tell: there, if nobody is at work, remove .distribute/lock",
+    )
 }
 
 fn refuse_older(facts: &RootFacts, purpose: &Purpose) -> Result<(), Failure> {

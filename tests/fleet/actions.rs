@@ -201,3 +201,24 @@ fn what_an_action_prints_is_shown_without_the_secrets_in_it() {
     ws.deploy();
     ws.assert_no_leak();
 }
+
+#[test]
+fn an_action_that_says_the_old_value_after_a_switch_back_is_not_quoted() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default());
+    ws.set("api.TURN", &format!("{}-old", ws.poison));
+    let script = "if grep -q old secrets/api.env; then grep TURN secrets/api.env; exit 3; fi";
+    ws.service(
+        "api",
+        &format!(
+            "on_change = {{ command = ['/bin/sh', '-c', 'cd {ROOT}; {script}'] }}\nhealth = {{ command = ['false'], within = '1s' }}"
+        ),
+    );
+    ws.run(&["setup"]).expect(2);
+    ws.set("api.TURN", &format!("{}-new", ws.poison));
+    let why = error(&ws.json(&["deploy"], 2), "web1");
+    assert!(why.contains("switched back") && why.contains("the action of `api`") && why.contains("[secret]"), "{why}");
+    ws.assert_no_leak();
+}

@@ -7,12 +7,16 @@ mod remote_shell;
 mod counts;
 #[path = "program/faults.rs"]
 mod faults;
+#[path = "program/fences.rs"]
+mod fences;
 #[path = "program/kills.rs"]
 mod kills;
 #[path = "program/locks.rs"]
 mod locks;
 #[path = "program/payloads.rs"]
 mod payloads;
+#[path = "program/state.rs"]
+mod state;
 #[path = "program/stories.rs"]
 mod stories;
 #[path = "program/strange.rs"]

@@ -1,7 +1,7 @@
 //! Every process that the program starts costs a host about a millisecond.
 
 use crate::remote_shell::*;
-use crate::stories::env;
+use crate::state::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;

@@ -2,7 +2,7 @@
 //! mended the next run succeeds.
 
 use crate::remote_shell::*;
-use crate::stories::{assert_tidy, env};
+use crate::state::{assert_tidy, env};
 use distribute::words::Phase;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -54,7 +54,7 @@ fn nothing_happened(host: &Host, what: &str) {
     assert_eq!(host.secret("aws.env").unwrap(), env("old").into_bytes(), "{what}");
     assert_eq!(host.secret("tls/key").unwrap(), env("old").into_bytes(), "{what}");
     assert_eq!(host.secret("tls/big"), None, "{what}");
-    let left = crate::stories::names(&host.root_at(".distribute"));
+    let left = crate::state::names(&host.root_at(".distribute"));
     let ours = left.iter().filter(|name| ["stage.", "lock", "own."].iter().any(|start| name.starts_with(start)));
     assert_eq!(ours.count(), 0, "{what}: {left:?}");
 }
@@ -228,7 +228,7 @@ fn something_else_in_the_way() {
         assert_eq!(failure.phase, Phase::Stage, "{what}");
         assert!(failure.message.contains(why), "{what}: {failure:?}");
         assert!(failure.hint.is_some() || why == "is not a directory", "{what}");
-        assert_eq!(crate::stories::names(&host.at("bin")), ["sh"], "{what}: written through a link");
+        assert_eq!(crate::state::names(&host.at("bin")), ["sh"], "{what}: written through a link");
     }
 }
 
@@ -252,7 +252,7 @@ fn something_else_in_the_way_at_the_last_moment() {
         session.end();
         let failure = pushed.failures.first().expect(what);
         assert!(failure.message.contains("is a link") || failure.message.contains("is really"), "{what}: {failure:?}");
-        assert_eq!(crate::stories::names(&elsewhere), Vec::<String>::new(), "{what}: written through a link");
+        assert_eq!(crate::state::names(&elsewhere), Vec::<String>::new(), "{what}: written through a link");
     }
 }
 

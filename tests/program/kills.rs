@@ -2,7 +2,7 @@
 //! /usr/local/sbin in a mount namespace of its own; for busybox, whose applets no PATH reaches, strace kills at each fork.
 
 use crate::remote_shell::*;
-use crate::stories::{assert_tidy, env, found_only_in_sets, watched};
+use crate::state::{assert_tidy, env, found_only_in_sets, watched};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;

@@ -1,7 +1,7 @@
 //! One writer at a time; a lock is taken over only on proof that its holder is dead.
 
 use crate::remote_shell::*;
-use crate::stories::{assert_tidy, env};
+use crate::state::{assert_tidy, env};
 use distribute::words::{Failure, Phase};
 use std::fs;
 use std::process::Command;

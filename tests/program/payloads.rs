@@ -1,12 +1,13 @@
-//! A payload that does not arrive as it was sent changes nothing.
+//! What is sent arrives exactly, and a payload that does not changes nothing.
 
 use crate::remote_shell::*;
-use crate::stories::{assert_tidy, env, found_only_in_sets};
+use crate::state::{assert_tidy, env, found_only_in_sets};
 use distribute::plan::{Staged, Step, Transaction};
 use distribute::remote::{self, Pushed};
 use distribute::words::{Phase, Secret};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 /// Everything below the root with its content, without times.
 fn contents(host: &Host) -> BTreeMap<String, Vec<u8>> {
@@ -250,4 +251,57 @@ fn two_roots_at_once() {
     }
     assert_tidy(&host, &one);
     found_only_in_sets(&host);
+}
+
+/// An action's arguments are data: they arrive exactly.
+#[test]
+fn arguments_arrive_exactly() {
+    for shell in ["dash", "bash", "busybox", "mksh"] {
+        if !installed(shell) {
+            continue;
+        }
+        let host = Host::new(shell);
+        let out = host.at("argv");
+        let script = host.at("record");
+        fs::write(&script, format!("#!/bin/sh\nprintf '%s\\0' \"$@\" >'{}'\n", out.display())).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let long = "x".repeat(4096);
+        let arguments = [
+            "plain",
+            "",
+            " ",
+            "  two  spaces  ",
+            "'",
+            "\"",
+            "'\\''",
+            "$(touch /tmp/pwned)",
+            "`id`",
+            "${HOME}",
+            "$$",
+            "\\",
+            "\\n\\0101\\",
+            "*",
+            "/*",
+            "[a-z]?",
+            "~",
+            "-n",
+            "--",
+            "-rf",
+            "!event",
+            "#not a comment",
+            "a;b&c|d>e<f",
+            "arg x",
+            "act api 1",
+            "100%s%n",
+            "ümlaut",
+            "end\\",
+            &long,
+        ];
+        let argv: Vec<&str> = [script.to_str().unwrap()].into_iter().chain(arguments).collect();
+        let want = Want::new(&host, 1).file("api.env", env("api")).action("api", &argv);
+        host.deploy(&want);
+        let found = fs::read(&out).unwrap();
+        let found: Vec<&str> = std::str::from_utf8(&found).unwrap().split_terminator('\0').collect();
+        assert_eq!(found, arguments, "{shell}");
+    }
 }

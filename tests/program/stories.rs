@@ -1,12 +1,11 @@
 //! What a user would tell of a push, under every shell.
 
 use crate::remote_shell::*;
+use crate::state::*;
 use distribute::words::{Mode, Phase};
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The same story for each shell.
 macro_rules! under_every_shell {
@@ -47,69 +46,6 @@ fn tell_in_chroot(story: fn(&Host)) {
     match Host::busybox_only() {
         Some(host) => story(&host),
         None => println!("skipped: a chroot takes root and busybox"),
-    }
-}
-
-pub fn env(tag: &str) -> String {
-    format!("KEY={POISON}-{tag}\n")
-}
-
-/// Name, inode, mode, owner, size, times of everything below.
-pub fn snapshot(directory: &Path) -> BTreeMap<String, String> {
-    let mut all = BTreeMap::new();
-    for entry in walkdir::WalkDir::new(directory) {
-        let entry = entry.unwrap();
-        let m = entry.metadata().unwrap();
-        let times = format!("{}.{} {}.{}", m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
-        let what = format!("{} {:o} {}:{} {} {times}", m.ino(), m.mode(), m.uid(), m.gid(), m.len());
-        all.insert(entry.path().display().to_string(), what);
-    }
-    all
-}
-
-pub fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = entries.collect();
-    names.sort();
-    names
-}
-
-fn mode(path: &Path) -> u32 {
-    fs::symlink_metadata(path).unwrap().mode() & 0o7777
-}
-
-/// Everything is where it should be, and nothing else of ours is there.
-pub fn assert_tidy(host: &Host, want: &Want) {
-    let secrets = host.root_at("secrets");
-    for file in &want.set.files {
-        assert_eq!(fs::read(secrets.join(&file.path)).unwrap(), file.content.expose(), "{}", file.path);
-    }
-    let live = fs::read_link(secrets.join("..data")).unwrap();
-    assert!(mode(&secrets) == 0o700 && mode(&secrets.join(&live)) == 0o700);
-    let sets = names(&secrets).into_iter().filter(|name| name.starts_with("..") && name != "..data");
-    let sets: Vec<_> = sets.filter(|name| !name.starts_with("..kept")).collect();
-    assert!(sets.len() <= 2 && sets.contains(&live.display().to_string()), "{sets:?}, live {live:?}");
-    for name in names(&host.root_at(".distribute")) {
-        let manifest = name.strip_prefix("manifest.").is_some_and(|set| sets.iter().any(|known| known == set));
-        assert!(manifest || matches!(name.as_str(), "generation" | "previous"), "left over: {name}");
-    }
-    let links = names(&secrets).into_iter().filter(|name| !name.starts_with(".."));
-    let wanted: Vec<_> = want.set.link_names().into_iter().collect();
-    assert_eq!(links.collect::<Vec<_>>(), wanted);
-    found_only_in_sets(host);
-}
-
-/// The poison is in the sets and in what was kept, and nowhere else on the host.
-pub fn found_only_in_sets(host: &Host) {
-    let proc = host.at("proc");
-    for entry in walkdir::WalkDir::new(host.directory.path()).into_iter().filter_entry(|e| e.path() != proc) {
-        let entry = entry.unwrap();
-        if !entry.file_type().is_file() || entry.path().iter().any(|part| part == "secrets") {
-            continue;
-        }
-        let bytes = fs::read(entry.path()).unwrap();
-        let found = bytes.windows(POISON.len()).any(|window| window == POISON.as_bytes());
-        assert!(!found, "a value lies in {}", entry.path().display());
     }
 }
 
@@ -173,31 +109,6 @@ fn raw_files_in_a_directory(host: &Host) {
 /// A path of the test's directory as the host calls it.
 fn seen(host: &Host, name: &str) -> String {
     host.root().as_str().strip_suffix("opt").unwrap().to_owned() + name
-}
-
-/// Reads all files over and over while `work` runs: each round, all as before or all as after.
-pub fn watched(host: &Host, before: &[(&str, String)], after: &[(&str, String)], gaps: bool, work: impl FnOnce()) {
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let data = host.root_at("secrets/..data");
-            let read = || before.iter().map(|(name, _)| host.secret(name)).collect::<Vec<_>>();
-            let is = |found: &[Option<Vec<u8>>], want: &[(&str, String)]| {
-                found.iter().zip(want).all(|(found, (_, want))| found.as_deref() == Some(want.as_bytes()))
-            };
-            while !over.load(Ordering::Relaxed) {
-                // Several reads are no single moment: only rounds during which nothing was switched are judged.
-                let start = fs::read_link(&data).ok();
-                let found = read();
-                if fs::read_link(&data).ok() == start && !is(&found, before) && !is(&found, after) {
-                    let missing = found.iter().any(Option::is_none);
-                    assert!(gaps && missing, "neither the old set nor the new: {start:?} {found:?}");
-                }
-            }
-        });
-        work();
-        over.store(true, Ordering::Relaxed);
-    });
 }
 
 fn setup_over_plain_files(host: &Host) {
@@ -445,58 +356,5 @@ fn readers_never_see_a_mix() {
     host.deploy(&want(0));
     for tag in 1..15 {
         watched(&host, &set(tag - 1), &set(tag), false, || _ = host.deploy(&want(tag)));
-    }
-}
-
-/// An action's arguments are data: they arrive exactly.
-#[test]
-fn arguments_arrive_exactly() {
-    for shell in ["dash", "bash", "busybox", "mksh"] {
-        if !installed(shell) {
-            continue;
-        }
-        let host = Host::new(shell);
-        let out = host.at("argv");
-        let script = host.at("record");
-        fs::write(&script, format!("#!/bin/sh\nprintf '%s\\0' \"$@\" >'{}'\n", out.display())).unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        let long = "x".repeat(4096);
-        let arguments = [
-            "plain",
-            "",
-            " ",
-            "  two  spaces  ",
-            "'",
-            "\"",
-            "'\\''",
-            "$(touch /tmp/pwned)",
-            "`id`",
-            "${HOME}",
-            "$$",
-            "\\",
-            "\\n\\0101\\",
-            "*",
-            "/*",
-            "[a-z]?",
-            "~",
-            "-n",
-            "--",
-            "-rf",
-            "!event",
-            "#not a comment",
-            "a;b&c|d>e<f",
-            "arg x",
-            "act api 1",
-            "100%s%n",
-            "ümlaut",
-            "end\\",
-            &long,
-        ];
-        let argv: Vec<&str> = [script.to_str().unwrap()].into_iter().chain(arguments).collect();
-        let want = Want::new(&host, 1).file("api.env", env("api")).action("api", &argv);
-        host.deploy(&want);
-        let found = fs::read(&out).unwrap();
-        let found: Vec<&str> = std::str::from_utf8(&found).unwrap().split_terminator('\0').collect();
-        assert_eq!(found, arguments, "{shell}");
     }
 }

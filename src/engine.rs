@@ -18,11 +18,13 @@ use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 pub struct HostPlan {
     pub endpoint: Endpoint,
     pub host_keys: HostKeys,
+    /// One for each play that means the host; none, and it is skipped.
     pub sets: Vec<DesiredSet>,
     /// Why nothing may be sent to it, known before any connection.
     pub refused: Option<Failure>,
 }
 
+/// How far a run goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
     /// Look and say what is there; somebody else may be at work.
@@ -48,11 +50,14 @@ pub struct Run {
     pub look: Duration,
     /// How long it may then work without a sign of life, besides what a payload takes on a slow link.
     pub patience: Duration,
+    /// Hosts at one time.
     pub forks: usize,
     /// `user@host`, for the lock on each host.
     pub who: String,
     pub bundle_id: String,
+    /// The generation that every host is brought to.
     pub generation: u64,
+    /// Take over hosts that held another bundle's secrets.
     pub any_bundle: bool,
     pub mac: Box<Mac>,
     pub seal: Box<Seal>,
@@ -60,6 +65,7 @@ pub struct Run {
     pub nonce: Box<dyn Fn() -> String + Send + Sync>,
     /// What must be done before anything leaves this machine: saving the bundle. It may take seconds, and is done once.
     pub first: Box<dyn Fn() -> crate::words::Result<()> + Send + Sync>,
+    /// How `first` ended; empty until a host needed it.
     pub ready: OnceCell<Result<(), Failure>>,
     /// Earlier values of the bundle: a host may still say one, such as an action that runs again after a switch back.
     pub earlier: Vec<Secret>,

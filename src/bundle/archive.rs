@@ -18,8 +18,10 @@ const DEEPEST: usize = 6;
 /// 2000-01-01: equal archives need one time, and GNU tar warns about 1970.
 const TIME: u64 = 946_684_800;
 
+/// What lies in the archive, each content under its place.
 pub type Entries = BTreeMap<Place, Secret>;
 
+/// Reads the gzipped tar. What has no place in a bundle is refused.
 pub fn unpack(bytes: &[u8]) -> Result<Entries> {
     let clear = gunzip(bytes)?;
     let mut entries = Entries::new();
@@ -54,6 +56,7 @@ pub fn unpack(bytes: &[u8]) -> Result<Entries> {
     Ok(entries)
 }
 
+/// Makes the gzipped tar, sorted by place.
 pub fn pack(entries: &Entries) -> Result<Zeroizing<Vec<u8>>> {
     let size: usize = entries.values().map(|content| content.len() + 2048).sum();
     let mut clear = Zeroizing::new(Vec::with_capacity(size + 2048));

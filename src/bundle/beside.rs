@@ -15,6 +15,7 @@ pub struct Temporary {
 }
 
 impl Temporary {
+    /// Writes and syncs a new file beside the target.
     pub fn write(target: &Path, bytes: &[u8], old: Option<&File>) -> Result<Self> {
         let mut random = [0; 8];
         system_random(&mut random);
@@ -30,6 +31,7 @@ impl Temporary {
         Ok(temporary)
     }
 
+    /// Takes the name, and with it the place of the old file.
     pub fn rename(self) -> Result<()> {
         fs::rename(&self.path, &self.target).map_err(|e| Error::new("putting the new file in place").because(e))
     }
@@ -83,11 +85,13 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// Puts the rename of this file on the disk.
 pub fn sync_directory(path: &Path) -> Result<()> {
     let synced = File::open(parent(path)).and_then(|directory| directory.sync_all());
     synced.map_err(|e| Error::new("it was saved, but its directory could not be synced").because(e))
 }
 
+/// The refusal to create a bundle over another.
 pub fn there_is_one() -> Error {
     Error::new("there is a bundle already; nothing was written")
         .hint("`distribute bundle set` and `bundle edit` change it; remove the file first to start anew")

@@ -5,6 +5,7 @@ use super::layout::{Document, Item, SecretName};
 use crate::words::{Result, Secret};
 use std::collections::BTreeMap;
 
+/// All documents of one generation, or those of it that were replaced.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Documents {
     pub envs: BTreeMap<Document, EnvFile>,
@@ -29,10 +30,12 @@ impl Documents {
         envs.chain(self.files.iter().map(|(document, content)| (document, content.clone())))
     }
 
+    /// Every env file, then every plain file.
     pub fn all(&self) -> impl Iterator<Item = &Document> {
         self.envs.keys().chain(self.files.keys())
     }
 
+    /// The value of a key, or the content of a file.
     pub fn get(&self, name: &SecretName) -> Option<&Secret> {
         match &name.item {
             Item::Key(key) => self.envs.get(&name.document())?.get(key),
@@ -40,6 +43,7 @@ impl Documents {
         }
     }
 
+    /// Sets it; gives back what it replaced.
     pub fn set(&mut self, name: &SecretName, value: Secret) -> Option<Secret> {
         match &name.item {
             Item::Key(key) => self.envs.entry(name.document()).or_default().set(key, value),
@@ -47,6 +51,7 @@ impl Documents {
         }
     }
 
+    /// Removes it; gives back what it was.
     pub fn remove(&mut self, name: &SecretName) -> Option<Secret> {
         match &name.item {
             Item::Key(key) => self.envs.get_mut(&name.document())?.remove(key),
@@ -59,6 +64,7 @@ impl Documents {
         self.envs.retain(|_, env| !env.is_empty());
     }
 
+    /// Is there no document, not even one without values?
     pub fn is_empty(&self) -> bool {
         self.envs.is_empty() && self.files.is_empty()
     }

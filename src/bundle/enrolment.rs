@@ -8,10 +8,12 @@ use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 
 impl Bundle {
+    /// What is remembered of this host; `None` if it was never enrolled.
     pub fn enrolment(&self, host: &HostName) -> Option<&Enrolment> {
         self.record.enrolments.get(host)
     }
 
+    /// Every host that is remembered, by name.
     pub fn enrolments(&self) -> impl Iterator<Item = (&HostName, &Enrolment)> {
         self.record.enrolments.iter()
     }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 const MARKER: &[u8] = b"#: escaped";
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
+/// The lines of a file, in order. Two are equal when their comments are, too.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct EnvFile(Vec<Line>);
 
@@ -19,6 +20,7 @@ enum Line {
 }
 
 impl EnvFile {
+    /// Reads a whole file. A byte order mark and the CR of line ends are dropped; a key that stands twice is an error.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
         let mut file = Self::default();
@@ -57,6 +59,7 @@ impl EnvFile {
         Secret::new(std::mem::take(&mut *bytes))
     }
 
+    /// The value of this key.
     pub fn get(&self, key: &KeyName) -> Option<&Secret> {
         self.pairs().find(|(k, _)| *k == key).map(|(_, value)| value)
     }
@@ -74,6 +77,7 @@ impl EnvFile {
         None
     }
 
+    /// Removes the key with its line; gives back the value.
     pub fn remove(&mut self, key: &KeyName) -> Option<Secret> {
         let index = self.0.iter().position(|line| matches!(line, Line::Pair(k, _) if k == key))?;
         match self.0.remove(index) {
@@ -82,10 +86,12 @@ impl EnvFile {
         }
     }
 
+    /// The keys, in the order of their lines.
     pub fn keys(&self) -> impl Iterator<Item = &KeyName> {
         self.pairs().map(|(key, _)| key)
     }
 
+    /// Copies of all keys and values, in the order of their lines.
     pub fn values(&self) -> Vec<(KeyName, Secret)> {
         self.pairs().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
@@ -100,6 +106,7 @@ impl EnvFile {
         other.pairs().for_each(|(key, value)| drop(self.set(key, value.clone())));
     }
 
+    /// Keys and values without the comments.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&KeyName, &Secret)> {
         self.0.iter().filter_map(|line| match line {
             Line::Pair(key, value) => Some((key, value)),

@@ -14,6 +14,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// A bundle on the disk, as it was when it was last read or written.
 pub struct BundleFile {
     path: PathBuf,
     /// The hash of the sealed bytes that were read or written last.
@@ -115,10 +116,12 @@ impl BundleFile {
         sync_directory(&self.path)
     }
 
+    /// Where the bundle lies.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// What it was opened with.
     pub fn opened_by(&self) -> OpenedBy {
         self.opened_by
     }

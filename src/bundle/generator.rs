@@ -11,6 +11,7 @@ pub type Random<'a> = &'a mut dyn FnMut(&mut [u8]);
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 
+/// What to make, and how long: `password:32`, `alnum:32`, `hex:32`, `base64:32`, `uuid`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Generator {
     /// That many characters of `[A-Za-z0-9_-]`, six bits each.
@@ -26,6 +27,7 @@ pub enum Generator {
 }
 
 impl Generator {
+    /// Makes a value: text, without a newline at its end.
     pub fn generate(self, random: Random) -> Secret {
         let text = match self {
             Self::Password(length) => bytes(length, random).iter().map(|b| ALPHABET[usize::from(b & 63)]).collect(),

@@ -28,6 +28,7 @@ impl fmt::Display for Scope {
 pub struct Document {
     pub scope: Scope,
     pub service: ServiceName,
+    /// `None` for the service's env file.
     pub file: Option<FileName>,
 }
 
@@ -43,12 +44,17 @@ impl fmt::Display for Document {
 /// Everything that may lie in the archive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
+    /// `bundle.toml`
     Record,
+    /// What a document holds in this generation.
     Now(Document),
     /// What the document held up to that generation; of an env file only the keys that were replaced.
     Earlier(u64, Document),
+    /// `keys/backup`: the age identity that opens backups.
     BackupKey,
+    /// `keys/backup.age`: the same, itself locked; it goes to the hosts beside the backups.
     LockedBackupKey,
+    /// The age identity made for this host.
     HostKey(HostName),
 }
 
@@ -125,14 +131,17 @@ pub struct SecretName {
 }
 
 impl SecretName {
+    /// A key of a service's env file, common to all hosts.
     pub fn key(service: &ServiceName, key: &KeyName) -> Self {
         Self { scope: Scope::Common, service: service.clone(), item: Item::Key(key.clone()) }
     }
 
+    /// A file of a service, common to all hosts.
     pub fn file(service: &ServiceName, file: &FileName) -> Self {
         Self { scope: Scope::Common, service: service.clone(), item: Item::File(file.clone()) }
     }
 
+    /// The same secret as this group or host overrides it.
     pub fn within(self, scope: Scope) -> Self {
         Self { scope, ..self }
     }

@@ -15,6 +15,7 @@ use data_encoding::HEXLOWER;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+/// Everything that an opened bundle holds: values, earlier values, keys, and what is known of hosts.
 #[derive(Clone)]
 pub struct Bundle {
     pub(super) record: Record,
@@ -31,6 +32,7 @@ pub struct Bundle {
 /// What a host gets of a service.
 #[derive(Clone, Debug, Default)]
 pub struct Content {
+    /// `None` if the service has files only.
     pub env: Option<EnvFile>,
     pub files: BTreeMap<FileName, Secret>,
 }
@@ -124,10 +126,12 @@ impl Bundle {
         }
     }
 
+    /// 16 random bytes in hex; empty until the first save of a bundle packed by hand.
     pub fn id(&self) -> &str {
         &self.record.id
     }
 
+    /// Grows by one with each save; 0 before the first.
     pub fn generation(&self) -> u64 {
         self.record.generation
     }
@@ -196,10 +200,12 @@ impl Bundle {
         self.now.names()
     }
 
+    /// The value now; the layer is the one that the name says, no other is asked.
     pub fn value(&self, name: &SecretName) -> Option<&Secret> {
         self.now.get(name)
     }
 
+    /// What is known besides the value; `None` if nothing was ever noted.
     pub fn metadata(&self, name: &SecretName) -> Option<&Metadata> {
         self.record.secrets.get(&name.to_string())
     }
@@ -290,6 +296,7 @@ fn random_secret(length: usize, random: Random) -> Secret {
     Secret::new(std::mem::take(&mut *bytes))
 }
 
+/// The error of a bundle without a key that a save would have made.
 pub(super) fn lacking(what: &str) -> Error {
     Error::new(format!("the bundle has no {what} yet"))
         .hint("it was packed by hand; any change that is saved makes it, such as `distribute setup`")

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const VERSION: u64 = 1;
 
+/// The file as fields. Times are RFC 3339, whole seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Record {
@@ -39,13 +40,16 @@ pub struct Record {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Enrolment {
+    /// As OpenSSH writes them: `ssh-ed25519 AAAA...`.
     #[serde(default)]
     pub host_keys: Vec<String>,
+    /// Services that the host may hold.
     #[serde(default)]
     pub services: BTreeSet<ServiceName>,
     /// Groups whose overrides the host may hold.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub groups: BTreeSet<GroupName>,
+    /// When the host keys were last pinned; `None` if they never were.
     #[serde(default, with = "time", skip_serializing_if = "Option::is_none")]
     pub enrolled: Option<DateTime<Utc>>,
 }
@@ -56,10 +60,12 @@ pub struct Enrolment {
 pub struct Metadata {
     #[serde(default, with = "time", skip_serializing_if = "Option::is_none")]
     pub created: Option<DateTime<Utc>>,
+    /// When the value was last replaced; `None` if it is still the first.
     #[serde(default, with = "time", skip_serializing_if = "Option::is_none")]
     pub rotated: Option<DateTime<Utc>>,
     #[serde(default, with = "period", skip_serializing_if = "Option::is_none")]
     pub rotate_every: Option<Period>,
+    /// As written: `password:32`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

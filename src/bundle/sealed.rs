@@ -8,6 +8,7 @@ use age::{DecryptError, scrypt, x25519};
 use std::io::{Read, Write};
 use zeroize::Zeroizing;
 
+/// The largest bundle, in bytes.
 pub const LARGEST: u64 = 64 << 20;
 /// About a second and 256 MB. Written, never timed by the machine.
 const WORK_FACTOR: u8 = 18;
@@ -51,16 +52,19 @@ impl Sealed {
         Ok(Self { bytes, lock })
     }
 
+    /// What the header says it is sealed with.
     pub fn lock(&self) -> &Lock {
         &self.lock
     }
 
+    /// Opens what a password sealed; takes about a second.
     pub fn open_with_password(&self, password: &Secret) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         let mut identity = scrypt::Identity::new(phrase(password).ok_or(Refusal::Wrong)?);
         identity.set_max_work_factor(MOST_WORK);
         self.open(&[&identity])
     }
 
+    /// Opens what is sealed to one of these keys.
     pub fn open_with_keys(&self, keys: &[x25519::Identity]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         let keys: Vec<&dyn age::Identity> = keys.iter().map(|key| key as _).collect();
         self.open(&keys)
@@ -187,6 +191,7 @@ fn without_armor(bytes: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
+/// The hint for a file that is damaged.
 pub const RESTORE: &str = "get it back from version control, for example with `git checkout`";
 
 /// Reads the stanzas of the header: `-> scrypt SALT FACTOR`, `-> X25519 SHARE`, …

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 const LONGEST_PASSWORD: usize = 4096;
 const LARGEST_IDENTITY: usize = 64 * 1024;
 
+/// What is at hand, each with its place for messages.
 #[derive(Clone, Default)]
 pub struct Unlock {
     password: Option<(String, Secret)>,
@@ -26,6 +27,7 @@ pub enum OpenedBy {
 }
 
 impl Unlock {
+    /// Nothing at hand yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -79,10 +81,12 @@ impl Unlock {
         self
     }
 
+    /// The password, if there is one.
     pub fn password(&self) -> Option<&Secret> {
         self.password.as_ref().map(|(_, password)| password)
     }
 
+    /// Is an identity at hand? It may still be locked.
     pub fn has_identity(&self) -> bool {
         !self.identities.is_empty()
     }

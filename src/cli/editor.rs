@@ -14,6 +14,7 @@ pub struct IgnoredSignals {
 }
 
 impl IgnoredSignals {
+    /// Takes the signals from now on.
     pub fn new() -> Result<Self> {
         let failed = |e| Error::new("taking the signals").because(e);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;

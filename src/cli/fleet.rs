@@ -29,6 +29,7 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// The clock's time and fresh randomness.
     pub fn now() -> Self {
         let mut random = [0; 2];
         crate::bundle::system_random(&mut random);
@@ -165,6 +166,7 @@ pub fn enrolled(sources: &Sources) -> Result<Vec<HostPlan>> {
     sources.hosts.iter().map(plan).collect()
 }
 
+/// The plan for one host; a refusal counts only where a play means it.
 pub fn host_plan(
     sources: &Sources,
     host: &HostName,

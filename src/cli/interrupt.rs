@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+/// Signals on their way to the engine.
 pub struct Interrupt {
     stop: Arc<watch::Sender<Stop>>,
     under_way: Arc<AtomicBool>,
@@ -32,6 +33,7 @@ impl Interrupt {
         self.stop.subscribe()
     }
 
+    /// Was the run interrupted?
     pub fn has_come(&self) -> bool {
         *self.stop.borrow() > Stop::No
     }

@@ -10,6 +10,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// The record of one bundle: where it lies, and the id and generation in it.
 pub struct LastSeen {
     file: PathBuf,
     seen: Option<(String, u64)>,

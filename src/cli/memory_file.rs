@@ -13,12 +13,14 @@ use zeroize::Zeroizing;
 
 const LARGEST: u64 = 16 << 20;
 
+/// A file of mode 0600 in a directory of mode 0700.
 pub struct MemoryFile {
     directory: PathBuf,
     path: PathBuf,
 }
 
 impl MemoryFile {
+    /// Makes the directory; the file comes with the first `write`.
     pub fn create(name: &str) -> Result<Self> {
         let base = base()?;
         let mut random = [0; 8];
@@ -29,10 +31,12 @@ impl MemoryFile {
         Ok(Self { path: directory.join(name), directory })
     }
 
+    /// Where the editor finds it.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// Writes the text into a new file, and wipes the one before it.
     pub fn write(&self, text: &Secret) -> Result<()> {
         let failed = |e| Error::new(format!("writing {}", self.path.display())).because(e);
         wipe(&self.path);
@@ -40,6 +44,7 @@ impl MemoryFile {
         file.write_all(text.expose()).map_err(failed)
     }
 
+    /// What the editor left, 16 MiB at most.
     pub fn read(&self) -> Result<Secret> {
         let failed = |e| Error::new("reading what the editor left").because(e);
         let found = self.path.symlink_metadata().map_err(failed)?;

@@ -77,11 +77,13 @@ pub struct Timeout {
 }
 
 impl Timeout {
+    /// The longest time for each phase; `None` leaves the usual ones.
     pub fn duration(&self) -> Option<std::time::Duration> {
         self.timeout.map(|period| period.duration())
     }
 }
 
+/// How results are written to stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Human,
@@ -121,6 +123,7 @@ impl Shared {
         }
     }
 
+    /// Were results asked for as JSON?
     pub fn is_json(&self) -> bool {
         self.output == Format::Json
     }
@@ -134,6 +137,7 @@ fn patterns_in(path: &str) -> Result<Vec<String>> {
 
 pub(super) const BROKEN_PIPE: &str = "stdout was closed";
 
+/// Writes a result that is text to stdout.
 pub fn print_result(text: &str) -> Result<()> {
     print_bytes(text.as_bytes())
 }

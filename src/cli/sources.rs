@@ -14,6 +14,7 @@ use crate::words::{HostName, Result};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
+/// What a run is made from, read and checked.
 pub struct Sources {
     pub inventory: Inventory,
     pub playbook: Playbook,
@@ -82,10 +83,12 @@ impl Sources {
         })
     }
 
+    /// The file of the bundle, for one at a time.
     pub fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().expect("nobody panics while saving")
     }
 
+    /// A host that was selected.
     pub fn host(&self, name: &HostName) -> &Host {
         self.inventory.host(name).expect("the name came from this inventory")
     }

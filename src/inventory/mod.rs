@@ -20,6 +20,7 @@ use std::path::Path;
 
 pub use endpoint::{Connection, Endpoint, Escalation};
 
+/// All hosts and groups, checked and resolved.
 #[derive(Clone, Debug)]
 pub struct Inventory {
     hosts: Vec<Host>,
@@ -27,6 +28,7 @@ pub struct Inventory {
     index: HashMap<HostName, usize>,
 }
 
+/// A host with its settings resolved: defaults, then groups, then its own.
 #[derive(Clone, Debug)]
 pub struct Host {
     pub name: HostName,
@@ -37,15 +39,18 @@ pub struct Host {
     pub default_root: Option<RemotePath>,
     /// All groups the host is in, outer before inner: each speaks over those before it.
     pub groups: Vec<GroupName>,
+    /// The inventory's free values, the nearest layer's for each key.
     pub vars: BTreeMap<String, toml::Value>,
 }
 
+/// A group as written, or one that only hosts name.
 #[derive(Clone, Debug)]
 pub struct Group {
     pub name: GroupName,
     pub children: Vec<GroupName>,
     /// The hosts that name the group themselves, in inventory order.
     pub hosts: Vec<HostName>,
+    /// Its own only; those of outer groups are not among them.
     pub vars: BTreeMap<String, toml::Value>,
 }
 
@@ -93,6 +98,7 @@ impl Inventory {
         &self.hosts
     }
 
+    /// The host of this name.
     pub fn host(&self, name: &HostName) -> Option<&Host> {
         self.index.get(name).map(|at| &self.hosts[*at])
     }

@@ -2,15 +2,19 @@
 
 use crate::words::{Outcome, ServiceName};
 
+/// A file of the set, or one that goes, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileChange {
     /// Relative to `secrets/`.
     pub path: String,
+    /// `None` for a file that no service of the play has.
     pub service: Option<ServiceName>,
     pub change: Change,
+    /// Only the keys that differ; empty for a file that is no env file.
     pub keys: Vec<KeyChange>,
 }
 
+/// What becomes of a file or of a key in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     None,
@@ -22,6 +26,7 @@ pub enum Change {
 }
 
 impl Change {
+    /// How the change counts in the recap.
     pub const fn outcome(self) -> Outcome {
         match self {
             Self::None => Outcome::Ok,
@@ -29,6 +34,7 @@ impl Change {
         }
     }
 
+    /// The word in reports and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -40,9 +46,11 @@ impl Change {
     }
 }
 
+/// A key of an env file that differs from the one on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyChange {
     pub key: String,
     pub change: Change,
+    /// Eight hex digits, of the new value; of the old one where the key was removed.
     pub fingerprint: String,
 }

@@ -12,6 +12,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// One play's files for one host, with everything that is to hold for them.
 #[derive(Clone, Debug)]
 pub struct DesiredSet {
     pub play: PlayName,
@@ -29,16 +30,19 @@ pub struct DesiredSet {
     pub key_age: Secret,
 }
 
+/// A service of the set, and what is to happen when its files change.
 #[derive(Clone, Debug)]
 pub struct DesiredService {
     pub name: ServiceName,
     /// The bundle's services that its files are made of.
     pub sources: Vec<ServiceName>,
+    /// Program and arguments; `None` runs nothing.
     pub action: Option<Vec<String>>,
     /// `["http", url]` or `["command", program, ...]`, and within how many seconds.
     pub health: Option<(Vec<String>, u64)>,
 }
 
+/// A file of the set: its content, and who may read it.
 #[derive(Clone, Debug)]
 pub struct DesiredFile {
     /// Relative to the set: `aws.env`, or `tls/cert.pem`.

@@ -27,6 +27,7 @@ pub(super) enum Place {
 }
 
 impl Difference<'_> {
+    /// The directory that `..data` leads to, whoever made it.
     pub fn live(&self) -> Option<&str> {
         self.facts.live.as_deref()
     }
@@ -36,6 +37,7 @@ impl Difference<'_> {
         self.live().filter(|name| policy::run_of_set(name).is_some())
     }
 
+    /// A path in the live set, relative to the root.
     pub fn in_live(&self, path: &str) -> String {
         format!("secrets/{}/{path}", self.live().unwrap_or_default())
     }
@@ -101,6 +103,7 @@ impl Difference<'_> {
         changes
     }
 
+    /// What is there under this name of `secrets/`.
     pub fn place(&self, name: &str) -> Place {
         match self.facts.entries.get(&format!("secrets/{name}")) {
             None => Place::Free,
@@ -167,10 +170,12 @@ impl Difference<'_> {
         unknown.map(|(path, _)| path.to_owned()).collect()
     }
 
+    /// Does it lead to `..data/NAME`, as our links do?
     pub fn is_our_link(&self, name: &str, stat: &Stat) -> bool {
         stat.target.as_deref() == Some(&format!("..data/{name}"))
     }
 
+    /// Must another set be written, for a file, a stranger or a directory that is not as it should be?
     pub fn needs_new_set(&self, files: &[FileChange]) -> bool {
         let Some(set) = self.live_set() else { return true };
         let directories = self.want.set_directories().into_iter().map(|below| match below.as_str() {

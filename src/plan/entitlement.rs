@@ -13,6 +13,7 @@ pub struct Entitlement<'a> {
     pub services: Vec<Entitled<'a>>,
 }
 
+/// A service that a host gets.
 #[derive(Clone, Debug)]
 pub struct Entitled<'a> {
     pub service: &'a Service,

@@ -3,8 +3,10 @@
 use crate::words::{Mode, Principal, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What one host said of itself and of each root that it was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
+    /// Of the user whom the program runs as; 0 is root.
     pub uid: u32,
     /// Tools of coreutils, and tar, that the host does not have.
     pub missing: Vec<String>,
@@ -12,6 +14,7 @@ pub struct HostFacts {
     pub roots: Vec<RootFacts>,
 }
 
+/// What is there at one root and below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RootFacts {
     /// The root, or `secrets/`, is there but cannot be entered.
@@ -49,14 +52,17 @@ impl RootFacts {
     }
 }
 
+/// A file, directory or link, as the host's `stat` tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
     pub kind: Kind,
     pub mode: Mode,
     pub uid: u32,
     pub gid: u32,
+    /// The owner's name, or the number where it has none.
     pub user: String,
     pub group: String,
+    /// Hard links; a file of ours has one.
     pub links: u64,
     /// Bytes.
     pub size: u64,
@@ -66,6 +72,7 @@ pub struct Stat {
     pub target: Option<String>,
 }
 
+/// What a path is, as far as we care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     File,
@@ -75,14 +82,17 @@ pub enum Kind {
 }
 
 impl Stat {
+    /// Is it a directory, not a link to one?
     pub fn is_directory(&self) -> bool {
         self.kind == Kind::Directory
     }
 
+    /// Is it a plain file, not a link to one?
     pub fn is_file(&self) -> bool {
         self.kind == Kind::File
     }
 
+    /// Are these its owner and its group, by name or by number?
     pub fn belongs_to(&self, owner: &Principal, group: &Principal) -> bool {
         is(owner, self.uid, &self.user) && is(group, self.gid, &self.group)
     }

@@ -1,5 +1,6 @@
 //! `Finding`: one departure that was seen: rule, path, expected, found, severity.
 
+/// How bad a departure is; the worse, the later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {

@@ -26,6 +26,7 @@ pub fn kept_name(run: &RunId) -> String {
     format!("..kept-{run}")
 }
 
+/// Is it the name of somebody's kept files?
 pub fn is_kept(name: &str) -> bool {
     name.strip_prefix("..kept-").is_some_and(|run| run.parse::<RunId>().is_ok())
 }
@@ -35,6 +36,7 @@ pub fn backup_name(run: &RunId) -> String {
     format!("{run}.tar.gz.age")
 }
 
+/// The run whose sealed copy has this name.
 pub fn run_of_backup(name: &str) -> Option<RunId> {
     name.strip_suffix(".tar.gz.age")?.parse().ok()
 }

@@ -2,6 +2,7 @@
 
 use crate::words::{Mode, Phase, Secret, ServiceName};
 
+/// A step and what it works on. Paths are relative to the root, staged ones to the staging directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// What comes next belongs to this phase.

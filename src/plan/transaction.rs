@@ -24,8 +24,10 @@ pub struct Purpose<'a> {
     pub seal: &'a dyn Fn(&DesiredSet) -> crate::words::Result<Vec<u8>>,
 }
 
+/// Steps and what travels with them, and what a report says of them.
 #[derive(Debug, Default)]
 pub struct Transaction {
+    /// In the order in which they are carried out.
     pub steps: Vec<Step>,
     pub staged: Vec<Staged>,
     /// Every file of the set, and those that go.
@@ -46,6 +48,7 @@ impl Transaction {
         Ok(builder.out)
     }
 
+    /// Is there nothing to do?
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }

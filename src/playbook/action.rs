@@ -3,28 +3,38 @@
 
 use crate::words::{Error, Period, RemotePath, Result, TomlTable};
 
+/// What to run on a host when a service's secrets changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// `systemctl VERB -- UNITS`
     Systemd { units: Vec<String>, verb: String },
+    /// `docker compose -f FILE up -d`, recreating these services of the file, or all.
     Compose { file: String, recreate: Vec<String> },
+    /// A program and its arguments; no shell reads them.
     Command(Vec<String>),
 }
 
+/// A check that must succeed after a change; when it fails, the host switches back if it can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     pub probe: Probe,
+    /// From 1s to 1h; 60s unless given.
     pub within: Period,
 }
 
+/// What a health check asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
+    /// A URL, fetched on the host.
     Http(String),
+    /// A program and its arguments; no shell reads them.
     Command(Vec<String>),
 }
 
 const VERBS: [&str; 4] = ["restart", "reload", "try-restart", "reload-or-restart"];
 
 impl Action {
+    /// The program and its arguments, for the host.
     pub fn argv(&self) -> Vec<String> {
         let list = |fixed: &[&str], own: &[String]| {
             fixed.iter().map(|text| (*text).to_owned()).chain(own.iter().cloned()).collect()
@@ -38,6 +48,7 @@ impl Action {
         }
     }
 
+    /// Reads `on_change`.
     pub(super) fn read(table: &TomlTable<'_>) -> Result<Self> {
         table.only(&["systemd", "do", "compose", "recreate", "command"])?;
         let action = match one_of(table, &["systemd", "compose", "command"])? {
@@ -63,6 +74,7 @@ impl Health {
     const DEFAULT: Period = Period::from_secs(60);
     const LONGEST: Period = Period::from_secs(3600);
 
+    /// Reads `health`.
     pub(super) fn read(table: &TomlTable<'_>) -> Result<Self> {
         table.only(&["http", "command", "within"])?;
         let probe = match one_of(table, &["http", "command"])? {

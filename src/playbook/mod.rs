@@ -21,6 +21,7 @@ pub struct Playbook {
     pub plays: Vec<Play>,
 }
 
+/// One play: hosts, and the services whose secrets they get.
 #[derive(Clone, Debug)]
 pub struct Play {
     pub name: PlayName,
@@ -43,6 +44,7 @@ pub struct Access {
     pub directory_mode: Mode,
 }
 
+/// A service as a play gives it, with the play's settings filled in.
 #[derive(Clone, Debug)]
 pub struct Service {
     pub name: ServiceName,
@@ -53,7 +55,9 @@ pub struct Service {
     pub include: Vec<ServiceGlob>,
     /// The play's, unless given here.
     pub access: Access,
+    /// What to run when its files changed; `None` runs nothing.
     pub on_change: Option<Action>,
+    /// How to see that it went well; `None` asks nothing.
     pub health: Option<Health>,
 }
 
@@ -67,6 +71,7 @@ pub enum Format {
 }
 
 impl Format {
+    /// The word in the playbook.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Docker => "docker",

@@ -4,10 +4,12 @@ use crate::words::{Error, Glob, Result, ServiceName};
 use std::fmt;
 use std::str::FromStr;
 
+/// A name or a glob of services, 128 characters at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceGlob(Glob);
 
 impl ServiceGlob {
+    /// Is this service meant?
     pub fn matches(&self, service: &ServiceName) -> bool {
         self.0.matches(service.as_str())
     }

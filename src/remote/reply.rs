@@ -26,6 +26,7 @@ pub struct FrameReader {
 pub type Frame = Vec<(String, Vec<u8>)>;
 
 impl FrameReader {
+    /// Reads the answer of the program that was given this nonce.
     pub fn new(nonce: &str) -> Self {
         let nonce = nonce.to_owned();
         Self { nonce, buffer: Vec::new(), searched: 0, unread: 0, has_begun: false, phase: None }
@@ -250,9 +251,11 @@ fn unquoted(name: &str) -> &str {
 /// What a push came to.
 #[derive(Clone, Debug, Default)]
 pub struct Pushed {
+    /// What was there afterwards.
     pub facts: HostFacts,
     /// Sets that were switched to, in the order of the roots that changed.
     pub switched: Vec<String>,
+    /// Services whose actions succeeded.
     pub done: Vec<ServiceName>,
     pub failures: Vec<Failure>,
 }

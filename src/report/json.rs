@@ -4,6 +4,7 @@ use super::{FileReport, HostReport, Report};
 use crate::words::Outcome;
 use serde_json::{Value, json};
 
+/// The document as text, for stdout.
 pub fn json(report: &Report) -> String {
     let count = |outcome| report.count(outcome);
     let document = json!({

@@ -17,14 +17,17 @@ pub enum Event {
     Started(HostName),
     /// Something is about to be written.
     Pushing(HostName),
+    /// Nothing more happens to it; this is its report.
     Finished(Box<HostReport>),
 }
 
 /// Everything that happened in one invocation.
 #[derive(Debug)]
 pub struct Report {
+    /// The command as typed, such as `deploy`.
     pub command: &'static str,
     pub run: RunId,
+    /// Nothing was changed: it says what would be.
     pub check: bool,
     /// Keys and fingerprints were asked for.
     pub diff: bool,
@@ -33,6 +36,7 @@ pub struct Report {
     pub hosts: Vec<HostReport>,
 }
 
+/// What happened to one host.
 #[derive(Clone, Debug)]
 pub struct HostReport {
     pub host: HostName,
@@ -41,9 +45,11 @@ pub struct HostReport {
     pub outcome: Outcome,
     /// Of the live set: the highest, where a host has several roots.
     pub generation: Option<u64>,
+    /// From its turn to its end.
     pub seconds: f64,
     pub files: Vec<FileReport>,
     pub findings: Vec<Finding>,
+    /// Why it failed or could not be reached.
     pub error: Option<Failure>,
     /// Where files that we did not put there are kept now.
     pub kept: Vec<String>,
@@ -64,10 +70,12 @@ pub struct HostReport {
     pub host_key: Option<String>,
 }
 
+/// A file and what became of it, or would.
 #[derive(Clone, Debug)]
 pub struct FileReport {
     /// Absolute on the host.
     pub path: String,
+    /// `None` for a file that no service of the play has.
     pub service: Option<ServiceName>,
     pub change: Change,
     pub keys: Vec<KeyChange>,
@@ -97,6 +105,7 @@ impl HostReport {
         }
     }
 
+    /// Notes the failure; the outcome follows from its phase.
     pub fn fail(&mut self, failure: Failure) {
         self.outcome = failure.phase.outcome();
         self.error = Some(failure);
@@ -109,10 +118,12 @@ impl HostReport {
 }
 
 impl Report {
+    /// How many hosts came to this outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
         self.hosts.iter().filter(|host| host.outcome == outcome).count()
     }
 
+    /// How many departures were seen, on all hosts.
     pub fn findings(&self) -> usize {
         self.hosts.iter().map(|host| host.findings.len()).sum()
     }

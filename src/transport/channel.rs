@@ -17,6 +17,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// Messages in flight; russh packs 32 KiB at most in one. A host that floods fills this and is slowed down.
 const QUEUE: usize = 32;
 
+/// What comes back from a command, in the order of arrival.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     Stdout(Bytes),
@@ -29,6 +30,7 @@ pub enum Output {
     Refused,
 }
 
+/// A command under way: input goes in, output comes out, and dropping it ends it.
 pub struct Channel {
     // Dropped first: a dropped channel must look gone before its input looks finished.
     _alive: oneshot::Sender<()>,
@@ -78,6 +80,7 @@ impl std::fmt::Debug for Channel {
     }
 }
 
+/// Where queued input arrives; it ends when `finish` was called.
 pub(super) type Input = mpsc::UnboundedReceiver<Bytes>;
 /// Resolves when the `Channel` is dropped.
 pub(super) type Gone = oneshot::Receiver<()>;
@@ -86,11 +89,13 @@ pub(super) type Gone = oneshot::Receiver<()>;
 pub(super) struct Mouth(mpsc::Sender<Output>);
 
 impl Mouth {
+    /// Passes output on, and waits while too much of it is in flight.
     pub async fn say(&self, output: Output) {
         let _ = self.0.send(output).await;
     }
 }
 
+/// Feeds the command and takes its output, until either side is done.
 pub(super) async fn pump(
     reader: ChannelReadHalf,
     writer: ChannelWriteHalf<Msg>,

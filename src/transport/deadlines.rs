@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+/// One limit a phase; a phase that takes longer is a failure.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
     pub resolve: Duration,

@@ -23,6 +23,7 @@ pub(super) struct Dialled {
     pub greeting: Greeting,
 }
 
+/// Resolves the name and connects.
 pub(super) async fn dial(endpoint: &Endpoint, deadlines: &Deadlines) -> Result<Dialled, Failure> {
     if let Some(jump) = &endpoint.jump {
         let jump = printable(jump.as_bytes(), 100);
@@ -120,14 +121,17 @@ impl Greeting {
         heard.split(|byte| *byte == b'\n').map(|line| printable(line, 120)).filter(|line| !line.is_empty()).collect()
     }
 
+    /// Did nothing come at all?
     pub fn is_silence(&self) -> bool {
         self.lines().is_empty()
     }
 
+    /// Was there a line that starts with `SSH-`, as RFC 4253, 4.2 wants it?
     pub fn has_banner(&self) -> bool {
         self.lines().iter().any(|line| line.starts_with("SSH-"))
     }
 
+    /// Is it Dropbear, which takes shorter commands than OpenSSH?
     pub fn is_dropbear(&self) -> bool {
         self.lines().iter().any(|line| line.starts_with("SSH-2.0-dropbear"))
     }

@@ -8,10 +8,12 @@ use crate::words::{Failure, Phase, printable};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
 use std::sync::Arc;
 
+/// Which keys a host may show.
 #[derive(Clone)]
 pub enum HostKeys {
     /// The keys that the bundle remembers for this host, as OpenSSH writes them: `ssh-ed25519 AAAA…`.
     Pinned(Vec<String>),
+    /// What the known_hosts files say.
     Known {
         known: Arc<KnownHosts>,
         /// Take a host that nobody knows yet; never one that is known by another key.
@@ -43,6 +45,7 @@ enum Rule {
 }
 
 impl Judge {
+    /// Makes the rule for one host; a pinned key that cannot be read is a failure.
     pub fn new(endpoint: &Endpoint, host_keys: &HostKeys) -> Result<Self, Failure> {
         let rule = match host_keys {
             HostKeys::Known { known, accept_new } => Rule::Known { known: known.clone(), accept_new: *accept_new },
@@ -65,6 +68,7 @@ impl Judge {
         types
     }
 
+    /// Accepts the key or says why not; nothing was sent by then.
     pub fn check(&self, key: &PublicKey) -> Result<(), Failure> {
         match &self.rule {
             Rule::Pinned(keys) if keys.iter().any(|pinned| pinned.key_data() == key.key_data()) => Ok(()),

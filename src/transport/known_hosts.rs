@@ -10,6 +10,7 @@ use sha1::Sha1;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+/// The lines of all files, and what could not be read in them.
 #[derive(Debug, Default)]
 pub struct KnownHosts {
     lines: Vec<Line>,
@@ -26,6 +27,7 @@ pub enum Verdict {
         expected: Vec<String>,
         at: String,
     },
+    /// The key was revoked, at this `file:line`.
     Revoked {
         at: String,
     },

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const CHUNK: usize = 32 * 1024;
 
+/// Runs a command on this machine, by `/bin/sh` in the home directory.
 pub(super) fn exec(command: &str) -> Result<Channel, Failure> {
     let home = User::from_uid(Uid::current()).ok().flatten().map_or_else(|| "/".into(), |user| user.dir);
     let child = Command::new("/bin/sh")

@@ -20,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+/// Where to look for means to log in.
 pub struct LoginFiles {
     /// The value of `SSH_AUTH_SOCK`.
     pub agent: Option<PathBuf>,
@@ -31,6 +32,7 @@ pub struct LoginFiles {
     pub passphrases: Vec<Secret>,
 }
 
+/// Means to log in, read and unlocked; cheap to clone.
 #[derive(Clone)]
 pub struct Login(Arc<Means>);
 
@@ -86,6 +88,7 @@ impl Login {
         Ok(Self(Arc::new(Means { agent, named: named.collect(), defaults, skipped })))
     }
 
+    /// Where ssh-agent listens, if there is one.
     pub(super) fn agent(&self) -> Option<&AgentSocket> {
         self.0.agent.as_ref()
     }
@@ -95,6 +98,7 @@ impl Login {
         self.0.named.get(path).ok_or_else(|| trouble(path, "was not read before the run"))
     }
 
+    /// The default key files that could be read.
     pub(super) fn defaults(&self) -> &[KeyFile] {
         &self.0.defaults
     }

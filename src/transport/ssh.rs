@@ -23,6 +23,7 @@ const DROPBEAR_COMMAND: usize = 8900;
 const OPENSSH_COMMAND: usize = 128 * 1024 - 1;
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// An SSH connection, logged in.
 pub(super) struct Session {
     handle: Handle<Guard>,
     notes: Arc<Notes>,
@@ -45,6 +46,7 @@ impl Notes {
         Self { peer, refusal: Mutex::default(), host_key: Mutex::default(), farewell: Mutex::default() }
     }
 
+    /// The address and port at the other end.
     pub fn peer(&self) -> &str {
         &self.peer
     }
@@ -70,6 +72,7 @@ pub(super) struct Guard {
 }
 
 impl Session {
+    /// Connects, checks the host key and logs in.
     pub async fn connect(
         endpoint: &Endpoint,
         host_keys: &HostKeys,
@@ -101,18 +104,22 @@ impl Session {
         }
     }
 
+    /// The address and port at the other end.
     pub fn peer(&self) -> &str {
         &self.notes.peer
     }
 
+    /// The key that the host proved to have, as OpenSSH writes it.
     pub fn host_key(&self) -> Option<String> {
         read(&self.notes.host_key)
     }
 
+    /// The longest command that this server takes, in bytes.
     pub fn longest_command(&self) -> usize {
         self.longest_command
     }
 
+    /// Starts a command; the user's login shell reads it.
     pub async fn exec(&mut self, command: &str) -> Result<Channel, Failure> {
         let opening = async {
             let channel = self.handle.channel_open_session().await?;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+/// With our [`Error`], unless another is named.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A message in lower case without a final period, hints on lines of their own, and the cause if there is one.
@@ -14,6 +15,7 @@ pub struct Error {
 }
 
 impl Error {
+    /// Takes the message alone; hints, cause and place are added behind it.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hints: Vec::new(), source: None }
     }
@@ -36,10 +38,12 @@ impl Error {
         self
     }
 
+    /// The message with its places, without the cause.
     pub fn message(&self) -> &str {
         &self.message
     }
 
+    /// What to do next, in the order in which it was added.
     pub fn hints(&self) -> &[String] {
         &self.hints
     }

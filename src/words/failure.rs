@@ -7,14 +7,22 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
+    /// The name of the host into addresses.
     Resolve,
     Connect,
+    /// The key that the host showed was not accepted.
     Hostkey,
+    /// The host may not hold what the bundle has for it.
     Enrolment,
+    /// Logging in.
     Auth,
+    /// Becoming root, by sudo or doas.
     Become,
+    /// The program did not start, or did not answer as it should.
     Exec,
+    /// Another run is at work there.
     Lock,
+    /// Up to the switch: nothing that is live has changed.
     Stage,
     Switch,
     Action,
@@ -23,6 +31,7 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase, in the order of the way.
     pub const ALL: [Phase; 13] = [
         Self::Resolve,
         Self::Connect,
@@ -39,6 +48,7 @@ impl Phase {
         Self::Rollback,
     ];
 
+    /// The word in reports, and on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Resolve => "resolve",
@@ -77,18 +87,22 @@ impl fmt::Display for Phase {
     }
 }
 
+/// What went wrong on one host. It ends that host's run and no other's.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Failure {
     pub phase: Phase,
     pub message: String,
+    /// What to do next, where we know it.
     pub hint: Option<String>,
 }
 
 impl Failure {
+    /// A failure without a hint.
     pub fn new(phase: Phase, message: impl Into<String>) -> Self {
         Self { phase, message: message.into(), hint: None }
     }
 
+    /// Says what to do next, in place of an earlier hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

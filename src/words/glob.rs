@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+/// A glob as parsed; equal only to one that was written the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
     text: String,
@@ -21,6 +22,7 @@ enum Part {
 }
 
 impl Glob {
+    /// Takes any text: what cannot be a wildcard means itself.
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         let chars: Vec<char> = text.chars().collect();
@@ -46,6 +48,7 @@ impl Glob {
         self.parts.iter().all(|part| matches!(part, Part::Char(_)))
     }
 
+    /// The glob as written.
     pub fn as_str(&self) -> &str {
         &self.text
     }

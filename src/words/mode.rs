@@ -4,6 +4,7 @@ use super::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
+/// The twelve permission bits, those for set-uid, set-gid and sticky included.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mode(u16);
 
@@ -13,6 +14,7 @@ impl Mode {
         Self((bits & 0o7777) as u16)
     }
 
+    /// The bits as a number, for a tar header or a comparison.
     pub const fn bits(self) -> u32 {
         self.0 as u32
     }
@@ -22,6 +24,7 @@ impl Mode {
         self.0 & 0o002 != 0
     }
 
+    /// May the group write?
     pub const fn is_group_writable(self) -> bool {
         self.0 & 0o020 != 0
     }
@@ -31,6 +34,7 @@ impl Mode {
         self.0 & 0o077 != 0
     }
 
+    /// May only owners remove what lies in the directory, as in `/tmp`?
     pub const fn is_sticky(self) -> bool {
         self.0 & 0o1000 != 0
     }

@@ -31,12 +31,14 @@ macro_rules! name {
         pub struct $type(String);
 
         impl $type {
+            /// Takes the text only if it is such a name.
             pub fn new(text: impl Into<String>) -> Result<Self> {
                 let text = text.into();
                 check($kind, &text)?;
                 Ok(Self(text))
             }
 
+            /// The name as written.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -81,9 +83,18 @@ name!(
     /// A host as the inventory calls it; its address is another thing.
     HostName, "host"
 );
-name!(GroupName, "group");
-name!(ServiceName, "service");
-name!(PlayName, "play");
+name!(
+    /// A group of the inventory.
+    GroupName, "group"
+);
+name!(
+    /// What secrets belong to; bundle, playbook and hosts call it the same.
+    ServiceName, "service"
+);
+name!(
+    /// A play of the playbook, as reports name it.
+    PlayName, "play"
+);
 name!(
     /// A file of a service, or the name of its env file on a host.
     FileName, "file"
@@ -98,6 +109,7 @@ name!(
 pub struct KeyName(String);
 
 impl KeyName {
+    /// Takes the text only if it is such a name, of 128 characters at most.
     pub fn new(text: impl Into<String>) -> Result<Self> {
         let text = text.into();
         let head = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
@@ -109,6 +121,7 @@ impl KeyName {
             .hint("a key starts with a letter or `_` and holds letters, digits, `_` and `-`"))
     }
 
+    /// The key as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -23,6 +23,7 @@ pub enum Join {
     Difference,
 }
 
+/// One part of a pattern: hosts, and how they join those chosen before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
     pub join: Join,
@@ -33,6 +34,7 @@ pub struct Term {
     pub text: String,
 }
 
+/// Which hosts or groups a term names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Names {
     /// `all` or `*`
@@ -43,6 +45,7 @@ pub enum Names {
     Regex(String),
 }
 
+/// Which of the hosts named are meant; counted from 0, negative from the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subscript {
     One(i64),
@@ -51,10 +54,12 @@ pub enum Subscript {
 }
 
 impl Pattern {
+    /// The pattern that means every host.
     pub fn all() -> Self {
         Self::parse("all").expect("`all` is a pattern")
     }
 
+    /// Reads a pattern. An empty one is an error, and so is a term that cannot be read.
     pub fn parse(text: &str) -> Result<Self> {
         let mut terms = Vec::new();
         for piece in split(text) {

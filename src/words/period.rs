@@ -5,18 +5,22 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Whole seconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Period(u64);
 
 impl Period {
+    /// So many seconds.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds)
     }
 
+    /// The length in seconds.
     pub const fn as_secs(self) -> u64 {
         self.0
     }
 
+    /// The length as std knows it, for a timeout.
     pub const fn duration(self) -> Duration {
         Duration::from_secs(self.0)
     }

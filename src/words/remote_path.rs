@@ -3,6 +3,7 @@
 use super::{Error, Result};
 use std::fmt;
 
+/// A path without a trailing slash, 1024 bytes at most.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RemotePath(String);
 
@@ -26,6 +27,7 @@ impl RemotePath {
         Err(Error::new(format!("`{}` is not a path for secrets: {reason}", text.escape_debug())))
     }
 
+    /// The path as it is sent to the host.
     pub fn as_str(&self) -> &str {
         &self.0
     }

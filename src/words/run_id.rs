@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 
+/// Sorts by generation, then by time.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId {
     generation: u64,
@@ -20,10 +21,12 @@ impl RunId {
         Self { generation, time, random }
     }
 
+    /// The generation of the bundle that the run brings.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
+    /// When the run began, by the clock of the machine that ran it.
     pub fn time(&self) -> DateTime<Utc> {
         self.time
     }

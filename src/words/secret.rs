@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
+    /// Takes the bytes over; a copy that the caller keeps is not wiped.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(Zeroizing::new(bytes.into()))
     }
@@ -17,10 +18,12 @@ impl Secret {
         &self.0
     }
 
+    /// In bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
+    /// Does it hold no byte at all?
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 const LARGEST: u64 = 16 * 1024 * 1024;
 
+/// What was read and parsed, in the order of the file names.
 pub struct TomlFiles {
     documents: Vec<Document>,
 }

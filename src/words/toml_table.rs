@@ -23,6 +23,7 @@ enum Node {
 }
 
 impl Document {
+    /// Parses the text; `file` is its name, for messages only.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
         let lines = Lines::of(file, text);
         let root = DeTable::parse(text).map_err(|error| {
@@ -32,6 +33,7 @@ impl Document {
         Ok(Self { file: file.to_owned(), entries: entries(root.into_inner(), &lines)? })
     }
 
+    /// The top level of the file.
     pub fn table(&self) -> TomlTable<'_> {
         TomlTable { file: &self.file, line: None, what: String::new(), entries: &self.entries }
     }
@@ -110,6 +112,7 @@ impl Item {
     }
 }
 
+/// A table, its place, and what messages call it. A key that is not there reads as `None`.
 #[derive(Clone)]
 pub struct TomlTable<'a> {
     file: &'a str,
@@ -119,6 +122,7 @@ pub struct TomlTable<'a> {
 }
 
 impl<'a> TomlTable<'a> {
+    /// The file it stands in, as messages name it.
     pub fn file(&self) -> &'a str {
         self.file
     }
@@ -164,14 +168,17 @@ impl<'a> TomlTable<'a> {
         Err(self.wrong_at(key, error.hint(hint)))
     }
 
+    /// The keys, in the order written.
     pub fn keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.entries.iter().map(|(key, _)| key.as_str())
     }
 
+    /// Was this key written?
     pub fn has(&self, key: &str) -> bool {
         self.item(key).is_some()
     }
 
+    /// Is the value of this key a table?
     pub fn is_table(&self, key: &str) -> bool {
         self.item(key).is_some_and(|item| matches!(item.node, Node::Table(_)))
     }
@@ -181,6 +188,7 @@ impl<'a> TomlTable<'a> {
         self.item(key).map(Item::to_value)
     }
 
+    /// The string under this key; a value of another kind is refused.
     pub fn string(&self, key: &str) -> Result<Option<&'a str>> {
         self.get(key, "a string", |item| match &item.node {
             Node::Scalar(toml::Value::String(text)) => Some(text.as_str()),
@@ -188,6 +196,7 @@ impl<'a> TomlTable<'a> {
         })
     }
 
+    /// The integer under this key; a value of another kind is refused.
     pub fn integer(&self, key: &str) -> Result<Option<i64>> {
         self.get(key, "an integer", |item| match &item.node {
             Node::Scalar(toml::Value::Integer(value)) => Some(*value),
@@ -195,6 +204,7 @@ impl<'a> TomlTable<'a> {
         })
     }
 
+    /// The array of strings under this key; a value of another kind is refused.
     pub fn strings(&self, key: &str) -> Result<Option<Vec<&'a str>>> {
         self.get(key, "an array of strings", |item| match &item.node {
             Node::Array(items) => items
@@ -208,6 +218,7 @@ impl<'a> TomlTable<'a> {
         })
     }
 
+    /// The table under this key; a value of another kind is refused.
     pub fn table(&self, key: &str) -> Result<Option<TomlTable<'a>>> {
         self.get(key, "a table", |item| self.inner(key, item))
     }

@@ -79,8 +79,11 @@ impl Run {
             let done = tokio::task::spawn_blocking(move || (run.first)()).await;
             match done {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(Failure::new(Phase::Stage, format!("nothing was sent: {error}"))),
-                Err(_) => Err(Failure::new(Phase::Stage, "nothing was sent: saving the bundle failed")),
+                Ok(Err(error)) => {
+                    let failure = Failure::new(Phase::Stage, format!("nothing was sent to any host: {error}"));
+                    Err(Failure { hint: error.hints().first().cloned(), ..failure })
+                }
+                Err(_) => Err(Failure::new(Phase::Stage, "nothing was sent to any host: saving the bundle failed")),
             }
         };
         self.ready.get_or_init(first).await.clone()
@@ -171,6 +174,7 @@ impl Visit {
         } else {
             let _ = self.events.send(Event::Started(self.host().clone()));
             if let Err(failure) = self.visit().await {
+                self.report.switched |= failure.phase >= Phase::Action;
                 self.report.fail(self.scrubbed(failure));
             }
         }
@@ -296,6 +300,7 @@ impl Visit {
         talk.channel.send(remote::push_line(&since, &self.run.who).into());
         talk.channel.send(bytes::Bytes::from_owner(payload));
         talk.channel.finish();
+        talk.has_sent = true;
         let frame = talk.frame(self.stop.clone(), Stop::Now, patience).await?;
         let mut pushed = remote::push(nonce, &frame);
         if let Some(failure) =
@@ -310,7 +315,8 @@ impl Visit {
     /// What the host says it has become, checked by the plan itself: made again from the new facts, it must be empty.
     fn conclude(&mut self, pushed: &Pushed) -> Result<(), Failure> {
         self.report.owed.clear();
-        self.report.dead_lock = None;
+        (self.report.dead_lock, self.report.live, self.report.last_backup) = (None, None, None);
+        self.report.switched = !pushed.switched.is_empty() && !pushed.is_back;
         for root in &pushed.facts.roots {
             self.see(root);
         }
@@ -337,7 +343,8 @@ impl Visit {
             [] => std::slice::from_ref(&file.content),
             values => values,
         });
-        failure.message = redact(&failure.message, secrets.chain(&self.run.earlier));
+        let own = self.plan.sets.iter().map(|set| &set.vault_password);
+        failure.message = redact(&failure.message, secrets.chain(own).chain(&self.run.earlier));
         failure
     }
 }
@@ -354,7 +361,8 @@ fn patience(base: Duration, payload: usize, transactions: &[Transaction]) -> Dur
     let seconds = transactions.iter().flat_map(|transaction| &transaction.steps).map(|step| match step {
         // Twice: a failed health check runs the actions again, with the old set.
         Step::Action { seconds, .. } => 2 * (seconds + 10),
-        Step::Health { seconds, .. } => seconds + 15,
+        // A probe that begins just before the time is over has all of it again.
+        Step::Health { seconds, .. } => 2 * seconds + 15,
         _ => 0,
     });
     let transfer = (payload / SLOWEST_BYTES_A_SECOND) as u64;
@@ -368,6 +376,8 @@ struct Talk {
     stderr: Vec<u8>,
     ended: Option<String>,
     escalates: bool,
+    /// The payload is on its way, or there.
+    has_sent: bool,
 }
 
 impl Talk {
@@ -378,7 +388,14 @@ impl Talk {
         let roots: Vec<(Mode, _)> = plan.sets.iter().map(|set| (set.root_mode(), set.root.clone())).collect();
         channel.send(remote::hello(nonce, plan.endpoint.escalation, &roots).into());
         let escalates = plan.endpoint.escalation != crate::inventory::Escalation::None;
-        Ok(Self { channel, frames: FrameReader::new(nonce), stderr: Vec::new(), ended: None, escalates })
+        Ok(Self {
+            channel,
+            frames: FrameReader::new(nonce),
+            stderr: Vec::new(),
+            ended: None,
+            escalates,
+            has_sent: false,
+        })
     }
 
     /// Reads until a frame is whole. `patience` begins anew with each sign that the program has come further.
@@ -438,8 +455,13 @@ impl Talk {
         }
     }
 
+    /// Where the host is: what it said last, or that it is being sent something.
+    fn phase(&self) -> Option<Phase> {
+        self.frames.phase().or(self.has_sent.then_some(Phase::Stage))
+    }
+
     fn hung(&self, patience: Duration) -> Failure {
-        let phase = self.frames.phase().unwrap_or(Phase::Exec);
+        let phase = self.phase().unwrap_or(Phase::Exec);
         Failure::new(
             phase,
             format!(
@@ -454,7 +476,7 @@ impl Talk {
     fn cut(&self, how: Stop) -> Failure {
         match how {
             Stop::Now => Failure::new(
-                self.frames.phase().unwrap_or(Phase::Stage),
+                self.phase().unwrap_or(Phase::Stage),
                 "interrupted while the host was being written: it has the old set or the new one, whole",
             )
             .hint("run this again"),
@@ -465,7 +487,7 @@ impl Talk {
     /// The channel closed and there was no end mark: never a success, whatever the status says.
     fn silence(&self) -> Failure {
         let how = self.ended.as_deref().unwrap_or("the connection was lost");
-        match self.frames.phase() {
+        match self.phase() {
             Some(phase) => Failure::new(
                 phase,
                 format!("{how} before the answer was whole{}; the host has the old set or the new one", self.said()),

@@ -1,6 +1,6 @@
 //! `Fleet`: the selected hosts of a run on their way through the engine: login, signals, progress on stderr, the report on stdout.
 
-use super::shared::{Shared, print_result};
+use super::shared::{BROKEN_PIPE, Shared, print_error, print_result};
 use super::sources::Sources;
 use crate::bundle::Bundle;
 use crate::engine::{self, HostPlan, Intent, Run};
@@ -64,7 +64,11 @@ pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, pl
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(|e| Error::new("starting the runtime").because(e))?;
-    let (hosts, interrupted) = runtime.block_on(drive(shared, sources, plans, run));
+    let (hosts, interrupted) = runtime.block_on(drive(shared, sources, plans, run.clone()));
+    if let Some(Err(failure)) = run.ready.get() {
+        let error = Error::new(&failure.message);
+        return Err(failure.hint.iter().fold(error, |error, hint| error.hint(hint)));
+    }
     // A name service that hangs must not hold us.
     runtime.shutdown_background();
     Ok(Report { command, run: id, check: shared.check, diff: shared.diff, interrupted, hosts })
@@ -73,9 +77,14 @@ pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, pl
 /// Prints the report, and gives what the program exits with.
 pub fn conclude(shared: &Shared, report: &Report, now: DateTime<Utc>) -> Result<ExitCode> {
     let text = if shared.is_json() { report::json(report) } else { report::human(report, now) };
-    let code = report.exit_code();
-    print_result(&text)?;
-    Ok(code)
+    // What the hosts came to counts, also where nobody reads it.
+    match print_result(&text) {
+        Err(error) if error.message() != BROKEN_PIPE => {
+            print_error(&error);
+            Ok(ExitCode::from(report.exit_status().max(1)))
+        }
+        _ => Ok(ExitCode::from(report.exit_status())),
+    }
 }
 
 fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId) -> Run {

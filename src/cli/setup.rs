@@ -2,7 +2,7 @@
 //! host keys are pinned there once they proved them.
 
 use super::fleet::{self, Errand, Moment};
-use super::shared::Timeout;
+use super::shared::{Timeout, print_error};
 use super::{Shared, sources::Sources};
 use crate::bundle::{Bundle, new_identity};
 use crate::engine::{HostPlan, Intent};
@@ -32,13 +32,17 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let plans = plans(&args, shared, &sources)?;
     let enrolled = Arc::new(Mutex::new(sources.bundle.clone()));
     let report = fleet::go(shared, &sources, errand(&args, shared, &sources, &enrolled), moment, plans)?;
-    if !shared.check && report.hosts.iter().any(holds_secrets) {
-        sources.bundle = enrolled.lock().expect("nobody panics while saving").clone();
-        pin(shared, &mut sources, &report, moment);
-        let mut bundle = sources.bundle.clone();
-        sources.store().save(&mut bundle)?;
-    }
-    fleet::conclude(shared, &report, moment.now)
+    sources.bundle = enrolled.lock().expect("nobody panics while saving").clone();
+    let saved = if shared.check { Ok(()) } else { pin(shared, &mut sources, &report, moment) };
+    let code = fleet::conclude(shared, &report, moment.now)?;
+    // Hosts were written: that is not an error which changed nothing.
+    saved.map_or_else(
+        |error| {
+            print_error(&error.at("the hosts have their secrets, but their host keys could not be pinned"));
+            Ok(ExitCode::from(2))
+        },
+        |()| Ok(code),
+    )
 }
 
 /// A bundle packed by hand lacks what hosts are told.
@@ -95,7 +99,10 @@ fn host_keys(args: &Args, shared: &Shared, sources: &Sources, host: &HostName, k
 }
 
 /// Pins the key of every host that holds its secrets now, also where a restart failed afterwards.
-fn pin(shared: &Shared, sources: &mut Sources, report: &Report, moment: Moment) {
+fn pin(shared: &Shared, sources: &mut Sources, report: &Report, moment: Moment) -> Result<()> {
+    if !report.hosts.iter().any(holds_secrets) {
+        return Ok(());
+    }
     for host in report.hosts.iter().filter(|host| holds_secrets(host)) {
         let local = sources.host(&host.host).endpoint.connection == Connection::Local;
         let key = if local { Some(plan::LOCAL.to_owned()) } else { host.host_key.clone() };
@@ -107,11 +114,13 @@ fn pin(shared: &Shared, sources: &mut Sources, report: &Report, moment: Moment) 
         }
         sources.bundle.pin(&host.host, vec![key], moment.now);
     }
+    let mut bundle = sources.bundle.clone();
+    sources.store().save(&mut bundle)
 }
 
 fn holds_secrets(host: &HostReport) -> bool {
     match &host.error {
         None => !host.files.is_empty(),
-        Some(failure) => failure.phase >= Phase::Switch,
+        Some(failure) => host.switched || failure.phase >= Phase::Switch,
     }
 }

@@ -4,7 +4,7 @@ use super::policy::{self, on_the_wire};
 use super::{
     Change, DesiredFile, DesiredSet, FileChange, Finding, KeyChange, Purpose, RootFacts, Severity, Stat, Step,
 };
-use crate::words::{RunId, ServiceName};
+use crate::words::{RunId, ServiceName, printable};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where an owner belongs: what we make ourselves is ours already.
@@ -156,7 +156,7 @@ impl Difference<'_> {
     }
 
     fn finding(&self, rule: &'static str, path: &str, severity: Severity, expected: &str, found: &str) -> Finding {
-        let path = self.want.root.join(&format!("secrets/{path}"));
+        let path = self.want.root.join(&format!("secrets/{}", printable(path.as_bytes(), 300)));
         Finding { rule, path, severity, expected: expected.to_owned(), found: found.to_owned(), fixed: false }
     }
 

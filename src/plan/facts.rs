@@ -1,6 +1,6 @@
 //! What a host says is there. It is the host's word: bounded and checked when it is read (`remote::reply`), believed only about itself.
 
-use crate::words::{Mode, Principal, ServiceName};
+use crate::words::{FileName, KeyName, Mode, Principal, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What one host said of itself and of each root that it was asked for.
@@ -130,9 +130,14 @@ impl Manifest {
 
     /// Takes one line of it; false if the line is something else.
     pub fn take(&mut self, line: &str) -> bool {
+        // It is a host's word: what is not of this form is not taken.
+        let is_hex = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_path = |text: &str| text.split('/').all(|part| FileName::new(part).is_ok());
         match line.split(' ').collect::<Vec<_>>()[..] {
-            ["file", mac, path] => self.files.insert(path.to_owned(), mac.to_owned()).is_none(),
-            ["key", print, path, key] => {
+            ["file", mac, path] if is_hex(mac) && is_path(path) => {
+                self.files.insert(path.to_owned(), mac.to_owned()).is_none()
+            }
+            ["key", print, path, key] if is_hex(print) && is_path(path) && KeyName::new(key).is_ok() => {
                 self.keys.insert((path.to_owned(), key.to_owned()), print.to_owned()).is_none()
             }
             _ => false,

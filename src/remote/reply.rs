@@ -206,8 +206,8 @@ fn read_notes(body: &[u8], root: &mut RootFacts) {
             ["generation", bundle, number] => {
                 root.generation = number.parse().ok().map(|number| (bundle.to_owned(), number))
             }
-            ["previous", set] => root.previous = Some(set.to_owned()),
-            ["owed", service] => root.owed.extend(ServiceName::new(service)),
+            ["previous", set] => root.previous = Some(printable(set.as_bytes(), 80)),
+            ["owed", services] => root.owed.extend(services.split(',').flat_map(ServiceName::new)),
             _ => _ = root.manifest.take(line),
         }
     }
@@ -256,7 +256,8 @@ pub struct Pushed {
     /// Sets that were switched to, in the order of the roots that changed.
     pub switched: Vec<String>,
     /// Services whose actions succeeded.
-    pub done: Vec<ServiceName>,
+    /// A health check failed, and the old set is live again.
+    pub is_back: bool,
     pub failures: Vec<Failure>,
 }
 
@@ -269,7 +270,7 @@ impl Pushed {
     }
 }
 
-/// Reads the second frame. `host_state` says in a message what state things are in now.
+/// Reads the second frame.
 pub fn push(nonce: &str, frame: &Frame) -> Pushed {
     let mut result = Pushed { facts: HostFacts { uid: u32::MAX, ..HostFacts::default() }, ..Pushed::default() };
     read_facts(nonce, frame, &mut result.facts);
@@ -278,10 +279,12 @@ pub fn push(nonce: &str, frame: &Frame) -> Pushed {
         let (word, rest) = mark.split_once(' ').unwrap_or((mark, ""));
         match word {
             "switched" => result.switched.push(printable(rest.as_bytes(), 80)),
-            "done" => result.done.extend(ServiceName::new(rest)),
             "undone" => result.failures.push(undone(rest, body)),
             "unhealthy" => result.failures.push(unhealthy(rest, body)),
-            "back" => back = Some("switched back: the old set is live again".to_owned()),
+            "back" => {
+                result.is_back = true;
+                back = Some("switched back: the old set is live again".to_owned());
+            }
             "stays" => back = Some(format!("the new set stays live: {}", printable(rest.as_bytes(), SHOWN))),
             _ => {}
         }

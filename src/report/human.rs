@@ -162,7 +162,8 @@ fn recap(report: &Report) -> String {
     let mut text = format!("RECAP {} {}{check}\n", report.command, report.run);
     let width = report.hosts.iter().map(|host| host.host.as_str().len()).max().unwrap_or(0);
     for host in &report.hosts {
-        let changed = host.changed();
+        // Asking changes nothing.
+        let changed = if report.command == "status" { 0 } else { host.changed() };
         let (unreachable, failed, skipped) = match host.outcome {
             Outcome::Unreachable => (1, 0, 0),
             Outcome::Failed => (0, 1, 0),

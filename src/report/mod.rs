@@ -5,7 +5,6 @@ mod json;
 
 use crate::plan::{Change, Finding, KeyChange};
 use crate::words::{Failure, HostName, Outcome, RunId, ServiceName};
-use std::process::ExitCode;
 
 pub use human::{human, progress};
 pub use json::json;
@@ -51,6 +50,8 @@ pub struct HostReport {
     pub findings: Vec<Finding>,
     /// Why it failed or could not be reached.
     pub error: Option<Failure>,
+    /// Was something switched, and is it live still?
+    pub switched: bool,
     /// Where files that we did not put there are kept now.
     pub kept: Vec<String>,
     /// Services whose actions ran, or would.
@@ -93,6 +94,7 @@ impl HostReport {
             files: Vec::new(),
             findings: Vec::new(),
             error: None,
+            switched: false,
             kept: Vec::new(),
             actions: Vec::new(),
             owed: Vec::new(),
@@ -109,6 +111,12 @@ impl HostReport {
     pub fn fail(&mut self, failure: Failure) {
         self.outcome = failure.phase.outcome();
         self.error = Some(failure);
+        // What was planned did not come to be.
+        if !self.switched {
+            self.files.clear();
+            self.kept.clear();
+            self.actions.clear();
+        }
     }
 
     /// Files that changed, or would.
@@ -129,12 +137,12 @@ impl Report {
     }
 
     /// 0, 2, 4 or 130, as the design says.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match () {
+    pub fn exit_status(&self) -> u8 {
+        match () {
             () if self.interrupted => 130,
             () if self.count(Outcome::Failed) > 0 => 2,
             () if self.count(Outcome::Unreachable) > 0 => 4,
             () => 0,
-        })
+        }
     }
 }

@@ -100,6 +100,11 @@ impl DesiredSet {
         if self.access.owner.as_str() == "root" { policy::DIRECTORY } else { policy::SHARED_ROOT }
     }
 
+    /// The files beside the sets, by path relative to the root.
+    pub fn admin_files(&self) -> [(&'static str, &Secret); 2] {
+        [("vault-password", &self.vault_password), ("backups/key.age", &self.key_age)]
+    }
+
     /// Names below `secrets/` that are ours.
     pub fn link_names(&self) -> BTreeSet<String> {
         self.files.iter().map(|file| file.link_name().to_owned()).collect()

@@ -4,7 +4,7 @@ use super::policy::{self, on_the_wire};
 use super::{
     Change, DesiredFile, DesiredSet, FileChange, Finding, KeyChange, Purpose, RootFacts, Severity, Stat, Step,
 };
-use crate::words::{RunId, ServiceName, printable};
+use crate::words::{Mode, RunId, Secret, ServiceName, printable};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where an owner belongs: what we make ourselves is ours already.
@@ -116,7 +116,9 @@ impl Difference<'_> {
     /// Hand edits, and what nobody of us put there: said, and kept when a switch would take it out of sight.
     pub fn strays(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for (path, mac) in &self.facts.manifest.files {
+        // Another bundle's hashes are under another key.
+        let manifest = self.facts.manifest.files.iter().filter(|_| !self.is_foreign());
+        for (path, mac) in manifest {
             let Some(hash) = self.facts.hashes.get(&self.in_live(path)) else { continue };
             let found = (self.purpose.mac)(hash.as_bytes());
             if found != *mac {
@@ -165,12 +167,14 @@ impl Difference<'_> {
         let Some(set) = self.live_set() else { return Vec::new() };
         let prefix = format!("secrets/{set}/");
         let below = self.facts.entries.iter().filter_map(|(path, stat)| Some((path.strip_prefix(&prefix)?, stat)));
-        let unknown =
-            below.filter(|(path, stat)| !stat.is_directory() && !self.facts.manifest.files.contains_key(*path));
-        unknown.map(|(path, _)| path.to_owned()).collect()
+        let files = &self.facts.manifest.files;
+        let is_known = |path: &str, stat: &Stat| match stat.is_directory() {
+            true => files.keys().any(|file| file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))),
+            false => files.contains_key(path),
+        };
+        below.filter(|(path, stat)| !is_known(path, stat)).map(|(path, _)| path.to_owned()).collect()
     }
 
-    /// Does it lead to `..data/NAME`, as our links do?
     pub fn is_our_link(&self, name: &str, stat: &Stat) -> bool {
         stat.target.as_deref() == Some(&format!("..data/{name}"))
     }
@@ -253,8 +257,85 @@ impl Difference<'_> {
         obsolete.map(|(name, _)| format!("secrets/{name}")).collect()
     }
 
+    /// Does the root hold what another bundle put there?
+    pub fn is_foreign(&self) -> bool {
+        self.facts.generation.as_ref().is_some_and(|(bundle, _)| bundle != self.purpose.bundle_id)
+    }
+
+    /// Sealed copies of another bundle, which the new key.age does not open.
+    pub fn foreign_backups(&self) -> Vec<String> {
+        let names =
+            self.facts.inside("backups").filter(|(name, _)| self.is_foreign() && policy::run_of_backup(name).is_some());
+        names.map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// The run of the live set, if its sealed copy is gone.
+    pub fn unsealed_run(&self) -> Option<RunId> {
+        let run = policy::run_of_set(self.live_set()?)?;
+        let sealed = format!("backups/{}", policy::backup_name(&run));
+        (!self.is_foreign() && !self.facts.entries.contains_key(&sealed)).then_some(run)
+    }
+
+    /// Is it a file with this content?
+    pub fn is_same(&self, path: &str, content: &Secret) -> bool {
+        self.facts.entries.get(path).is_some_and(Stat::is_file)
+            && self.facts.hashes.get(path) == Some(&super::desired::sha256(content.expose()))
+    }
+
+    /// And with the right mode?
+    pub fn is_right(&self, path: &str, content: &Secret) -> bool {
+        self.is_same(path, content) && self.facts.entries.get(path).is_some_and(|stat| stat.mode == policy::FILE)
+    }
+
+    /// What is not as it should be beside the files of the set, and will be mended. Before the first set there is nothing to say.
+    pub fn disorder(&self, new_set: bool) -> Vec<Finding> {
+        if self.live().is_none() {
+            return self.strange_files().collect();
+        }
+        let access = &self.want.access;
+        let mut expected = vec![("secrets".to_owned(), access.directory_mode)];
+        expected.extend(["backups", ".distribute"].map(|name| (name.to_owned(), policy::DIRECTORY)));
+        if let Some(set) = self.live_set() {
+            expected.push((format!("secrets/{set}"), access.directory_mode));
+        }
+        expected.extend(self.want.admin_files().map(|(path, _)| (path.to_owned(), policy::FILE)));
+        let wrong_modes = expected.into_iter().filter_map(|(path, mode)| self.wrong_mode(&path, mode));
+        // With a new set comes a new copy.
+        let sealed =
+            self.unsealed_run().filter(|_| !new_set).map(|run| format!("backups/{}", policy::backup_name(&run)));
+        let sealed = sealed
+            .map(|path| self.at_root("missing", &path, Severity::Medium, "the live set's sealed copy", "nothing"));
+        wrong_modes.chain(sealed).chain(self.strange_files()).collect()
+    }
+
+    fn wrong_mode(&self, path: &str, expected: Mode) -> Option<Finding> {
+        let Some(stat) = self.facts.entries.get(path) else {
+            return Some(self.at_root("missing", path, Severity::Medium, &expected.to_string(), "nothing"));
+        };
+        let (rule, severity) = policy::mode_rule(stat.mode, expected)?;
+        Some(self.at_root(rule, path, severity, &expected.to_string(), &stat.mode.to_string()))
+    }
+
+    /// Something that is not ours in the place of one of our files.
+    fn strange_files(&self) -> impl Iterator<Item = Finding> {
+        let files = self
+            .want
+            .admin_files()
+            .into_iter()
+            .filter(|(path, content)| self.facts.entries.contains_key(*path) && !self.is_same(path, content));
+        files.map(|(path, _)| self.at_root("drift", path, Severity::High, "our file", "something else in its place"))
+    }
+
+    fn at_root(&self, rule: &'static str, path: &str, severity: Severity, expected: &str, found: &str) -> Finding {
+        let path = self.want.root.join(path);
+        Finding { rule, path, severity, expected: expected.to_owned(), found: found.to_owned(), fixed: false }
+    }
+
     /// The oldest backups, when there are `coming` more.
     pub fn surplus_backups(&self, coming: usize) -> Vec<String> {
+        if self.is_foreign() {
+            return Vec::new();
+        }
         let mut backups: Vec<RunId> =
             self.facts.inside("backups").filter_map(|(name, _)| policy::run_of_backup(name)).collect();
         backups.sort_unstable();

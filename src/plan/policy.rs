@@ -1,5 +1,6 @@
 //! The one place where 700 and 600, and the names of things on a host, are written.
 
+use super::Severity;
 use crate::words::{Mode, Principal, RunId};
 
 /// `secrets/`, `backups/`, `.distribute/` and every set, unless the play says otherwise of its own.
@@ -44,6 +45,20 @@ pub fn run_of_backup(name: &str) -> Option<RunId> {
 /// The manifest of a set below `.distribute/`.
 pub fn manifest_name(set: &str) -> String {
     format!("manifest.{set}")
+}
+
+/// The audit's word for a mode that is not the expected one: the worst that is true of it.
+pub fn mode_rule(found: Mode, expected: Mode) -> Option<(&'static str, Severity)> {
+    let more = found.bits() & !expected.bits();
+    let rule = match () {
+        () if found == expected => return None,
+        () if more & 0o002 != 0 => ("world-writable", Severity::High),
+        () if more & 0o005 != 0 => ("world-readable", Severity::High),
+        () if more & 0o020 != 0 => ("group-writable", Severity::High),
+        () if more & 0o050 != 0 => ("group-readable", Severity::Medium),
+        () => ("wrong-mode", Severity::Low),
+    };
+    Some(rule)
 }
 
 /// Root is called 0 on the wire: a host may have no /etc/passwd.

@@ -1,6 +1,7 @@
 //! Why nothing may be sent to a host, seen from what it says is there: a path that others can write, a lock, another bundle, an
 //! older generation. Each is a `Failure` that says what to do.
 
+use super::policy;
 use super::{DesiredSet, Purpose, RootFacts, Stat};
 use crate::words::{Failure, Phase};
 
@@ -94,17 +95,29 @@ pub fn lock_failure(holder: &str) -> Failure {
 }
 
 fn refuse_older(facts: &RootFacts, purpose: &Purpose) -> Result<(), Failure> {
-    let Some((bundle, seen)) = &facts.generation else { return Ok(()) };
+    let Some((bundle, seen)) = seen(facts) else { return Ok(()) };
     let enrolment = |message: String| Failure::new(Phase::Enrolment, message);
-    if bundle != purpose.bundle_id && !purpose.any_bundle {
-        return Err(enrolment(format!("this host holds the secrets of another bundle ({bundle})"))
-            .hint("if that is meant: distribute setup --accept-new --hosts HOST"));
+    if bundle.is_some_and(|bundle| bundle != purpose.bundle_id) && !purpose.any_bundle {
+        return Err(enrolment(format!(
+            "this host holds the secrets of another bundle ({})",
+            bundle.unwrap_or_default()
+        ))
+        .hint("if that is meant: distribute setup --accept-new --hosts HOST"));
     }
-    if bundle == purpose.bundle_id && *seen > purpose.generation {
+    if bundle.is_none_or(|bundle| bundle == purpose.bundle_id) && seen > purpose.generation {
         let message =
             format!("this host has seen generation {seen}, and this bundle is only at {}", purpose.generation);
         return Err(enrolment(message)
             .hint("get the newer secrets.age (git pull); to go back on purpose, restore old values into it"));
     }
     Ok(())
+}
+
+/// The bundle and the highest generation that this root has seen: by the record, or where that is gone by the names of the sets.
+fn seen(facts: &RootFacts) -> Option<(Option<&str>, u64)> {
+    let sets = facts.inside("secrets").filter_map(|(name, _)| policy::run_of_set(name));
+    match &facts.generation {
+        Some((bundle, seen)) => Some((Some(bundle), *seen)),
+        None => sets.map(|run| run.generation()).max().map(|seen| (None, seen)),
+    }
 }

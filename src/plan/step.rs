@@ -38,7 +38,7 @@ pub enum Step {
     /// Removes what is below the root and ours.
     Remove(Vec<String>),
     /// For `Act`: a command line, and after how many seconds it is stopped.
-    Action { service: ServiceName, seconds: u64, argv: Vec<String> },
+    Action { services: Vec<ServiceName>, seconds: u64, argv: Vec<String> },
     /// For `CheckHealth`: `["http", url]` or `["command", program, ...]`, and within how many seconds it must succeed.
     Health { service: ServiceName, seconds: u64, probe: Vec<String> },
 }

@@ -72,6 +72,7 @@ fn right(want: &DesiredSet) -> RootFacts {
         facts.entries.insert(path.to_owned(), stat(Kind::File, 0o600));
         facts.hashes.insert(path.to_owned(), desired::sha256(content.as_bytes()));
     }
+    facts.entries.insert(format!("backups/{}.tar.gz.age", &LIVE[2..]), stat(Kind::File, 0o600));
     facts.live = Some(LIVE.to_owned());
     facts.generation = Some(("bundle".to_owned(), 6));
     facts
@@ -110,7 +111,7 @@ fn verbs(transaction: &Transaction) -> Vec<String> {
         Step::Act => "act".to_owned(),
         Step::CheckHealth => "health".to_owned(),
         Step::Remove(paths) => format!("remove {}", paths.join(" ")),
-        Step::Action { service, .. } => format!("action {service}"),
+        Step::Action { services, .. } => format!("action {services:?}"),
         Step::Health { service, .. } => format!("check {service}"),
     };
     transaction.steps.iter().map(verb).collect()
@@ -168,7 +169,8 @@ fn a_change_keeps_the_set_before_and_removes_the_one_before_that() {
     let verbs = verbs(&transaction);
     assert!(verbs.contains(&"remove secrets/..6-20261114T030000Z-dead".to_owned()), "{verbs:?}");
     let last = "remove secrets/gone.env secrets/..5-20261107T020000Z-0001 \
-        .distribute/manifest...5-20261107T020000Z-0001 backups/4-20261101T020000Z-0001.tar.gz.age";
+        .distribute/manifest...5-20261107T020000Z-0001 backups/4-20261101T020000Z-0001.tar.gz.age \
+        backups/5-20261107T020000Z-0001.tar.gz.age";
     assert_eq!(verbs.last().unwrap(), last);
     let changes: Vec<_> = transaction.files.iter().map(|file| (file.path.as_str(), file.change)).collect();
     assert_eq!(changes, [("aws.env", Change::Changed), ("gone.env", Change::Removed)]);
@@ -303,4 +305,90 @@ fn names_from_a_host_go_back_to_it_only_if_they_are_plain() {
     let transaction = plan(&want, &facts).unwrap();
     let text = verbs(&transaction).join("\n");
     assert!(!text.contains("reboot") && !text.contains("-rf") && !text.contains("a b"), "{text}");
+}
+
+#[test]
+fn what_is_mended_beside_the_files_is_said() {
+    let want = want(&[("aws.env", "A=1")]);
+    let mut facts = right(&want);
+    facts.entries.get_mut("secrets").unwrap().mode = Mode::new(0o777);
+    facts.entries.get_mut("vault-password").unwrap().mode = Mode::new(0o644);
+    facts.entries.remove("backups/key.age");
+    facts.entries.remove(&format!("backups/{}.tar.gz.age", &LIVE[2..]));
+    let transaction = plan(&want, &facts).unwrap();
+    let found: Vec<_> = transaction.findings.iter().map(|finding| (finding.rule, finding.path.as_str())).collect();
+    let sealed = format!("/opt/app/backups/{}.tar.gz.age", &LIVE[2..]);
+    let expected = [
+        ("world-writable", "/opt/app/secrets"),
+        ("world-readable", "/opt/app/vault-password"),
+        ("missing", "/opt/app/backups/key.age"),
+        ("missing", &sealed),
+    ];
+    assert_eq!(found, expected);
+    let verbs = verbs(&transaction);
+    for step in ["dir secrets 0700", "put vault-password", "put backups/key.age"] {
+        assert!(verbs.contains(&step.to_owned()), "{step}: {verbs:?}");
+    }
+    assert!(verbs.contains(&format!("put backups/{}.tar.gz.age", &LIVE[2..])) && !verbs.contains(&"switch".to_owned()));
+}
+
+#[test]
+fn a_foreign_password_file_is_kept_before_ours_takes_its_place() {
+    let want = want(&[("aws.env", "A=1")]);
+    for kind in [Kind::File, Kind::Link] {
+        let mut facts = right(&want);
+        facts.entries.insert("vault-password".to_owned(), stat(kind, 0o600));
+        facts.hashes.insert("vault-password".to_owned(), desired::sha256(b"ansible"));
+        let transaction = plan(&want, &facts).unwrap();
+        let verbs = verbs(&transaction);
+        let at =
+            |verb: &str| verbs.iter().position(|other| other == verb).unwrap_or_else(|| panic!("{verb}: {verbs:?}"));
+        let how = if kind == Kind::File { "keep" } else { "move" };
+        assert!(at(&format!("{how} vault-password secrets/..kept-{RUN}/vault-password")) < at("put vault-password"));
+        assert_eq!(transaction.findings[0].rule, "drift");
+    }
+}
+
+#[test]
+fn a_lost_record_of_generations_is_no_way_back() {
+    let want = want(&[("aws.env", "A=1")]);
+    let mut facts = right(&want);
+    facts.generation = None;
+    assert!(verbs(&plan(&want, &facts).unwrap()).contains(&"put .distribute/generation".to_owned()));
+    facts.entries.insert("secrets/..8-20261128T020000Z-0001".to_owned(), stat(Kind::Directory, 0o700));
+    let failure = plan(&want, &facts).unwrap_err();
+    assert_eq!(failure.phase, Phase::Enrolment);
+    assert!(failure.message.contains("generation 8"), "{failure:?}");
+}
+
+#[test]
+fn another_bundles_copies_are_kept_apart_and_its_hashes_not_judged() {
+    let want = want(&[("aws.env", "A=2")]);
+    let mut facts = right(&want);
+    facts.generation = Some(("other".to_owned(), 9));
+    facts.manifest.files.insert("aws.env".to_owned(), "under-another-key".to_owned());
+    let run: RunId = RUN.parse().unwrap();
+    let purpose = Purpose {
+        run: &run,
+        bundle_id: "bundle",
+        generation: 7,
+        any_bundle: true,
+        heeds_lock: true,
+        mac: &|bytes| format!("mac-{}", String::from_utf8_lossy(bytes)),
+        seal: &|_| Ok(b"sealed".to_vec()),
+    };
+    facts.hashes.insert(format!("secrets/{LIVE}/aws.env"), desired::sha256(b"A=1"));
+    let transaction = Transaction::new(&want, &facts, 0, &purpose).unwrap();
+    assert!(transaction.findings.iter().all(|finding| finding.rule != "drift"), "{:?}", transaction.findings);
+    let copy = format!("{}.tar.gz.age", &LIVE[2..]);
+    assert!(verbs(&transaction).contains(&format!("move backups/{copy} secrets/..kept-{RUN}/{copy}")));
+}
+
+#[test]
+fn a_strange_directory_in_the_live_set_is_kept_with_the_set() {
+    let want = want(&[("aws.env", "A=1")]);
+    let mut facts = right(&want);
+    facts.entries.insert(format!("secrets/{LIVE}/x"), stat(Kind::Directory, 0o700));
+    let transaction = plan(&want, &facts).unwrap();
+    assert!(verbs(&transaction).contains(&format!("move secrets/{LIVE} secrets/..kept-{RUN}/set")), "{transaction:?}");
 }

@@ -5,7 +5,7 @@
 use super::difference::{Difference, Place, can_travel, is_lock_record};
 use super::policy::{self, on_the_wire};
 use super::refusal::refuse;
-use super::{Change, DesiredSet, FileChange, Finding, Kind, Manifest, RootFacts, Staged, Step};
+use super::{Change, DesiredSet, FileChange, Finding, Kind, Manifest, RootFacts, Staged, Stat, Step};
 use crate::words::{Failure, Phase, RunId, Secret, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,8 +64,12 @@ impl Builder<'_> {
         self.out.files = self.is.files();
         self.out.findings = self.is.strays();
         let new_set = self.is.needs_new_set(&self.out.files);
+        self.out.findings.extend(self.is.disorder(new_set));
         let owed = self.is.services_to_tell(&self.out.files, new_set);
-        let admin = self.admin_files();
+        let (mut puts, keeping) = self.admin_files();
+        if !new_set {
+            self.lost_records(&mut puts)?;
+        }
         let directories = self.is.directories();
         let mut leftovers = self.is.leftovers();
         if !new_set {
@@ -74,7 +78,7 @@ impl Builder<'_> {
         }
         let recovers = self.is.facts.stale_lock.is_some() || leftovers.iter().any(|path| !is_lock_record(path));
         let idle = !new_set && !recovers && owed.is_empty() && self.is.facts.owed.is_empty();
-        if idle && admin.is_empty() && directories.is_empty() {
+        if idle && puts.is_empty() && directories.is_empty() {
             return Ok(());
         }
         self.fence();
@@ -82,13 +86,15 @@ impl Builder<'_> {
         if !leftovers.is_empty() {
             self.out.steps.push(Step::Remove(leftovers));
         }
-        let mut puts = admin;
         if new_set {
             self.stage_set(&mut puts)?;
         }
         self.stage(&mut puts, "owed", ".distribute/owed".to_owned(), owed_text(&owed), !owed.is_empty());
         self.sync(&puts, new_set);
         self.out.steps.push(Step::Phase(Phase::Switch));
+        if !keeping.is_empty() {
+            self.keep(&policy::kept_name(self.is.purpose.run), keeping);
+        }
         self.out.steps.extend(puts.into_iter().map(|put| put.step));
         if new_set {
             self.switch();
@@ -112,18 +118,45 @@ impl Builder<'_> {
         self.out.steps.push(Step::Expect(self.is.facts.live.clone()));
     }
 
-    /// The host's own password and what opens its backups, where they are not as they should be.
-    fn admin_files(&mut self) -> Vec<Put> {
-        let mut puts = Vec::new();
-        let files = [("vault-password", &self.is.want.vault_password), ("backups/key.age", &self.is.want.key_age)];
-        for (path, content) in files {
-            let stat = self.is.facts.entries.get(path);
-            let right = stat.is_some_and(|stat| stat.is_file() && stat.mode == policy::FILE)
-                && self.is.facts.hashes.get(path) == Some(&super::desired::sha256(content.expose()));
-            let staged = path.rsplit('/').next().expect("a path has a last part");
-            self.stage(&mut puts, staged, path.to_owned(), content.clone(), !right);
+    /// The host's own password and what opens its backups, where they are not as they should be. What stands in their
+    /// place and is not ours is kept.
+    fn admin_files(&mut self) -> (Vec<Put>, Vec<Step>) {
+        let (mut puts, mut keeping) = (Vec::new(), Vec::new());
+        let kept = policy::kept_name(self.is.purpose.run);
+        let want = self.is.want;
+        for (path, content) in want.admin_files() {
+            let name = path.rsplit('/').next().expect("a path has a last part");
+            let kept = format!("secrets/{kept}/{name}");
+            match self.is.facts.entries.get(path) {
+                Some(_) if self.is.is_same(path, content) => {}
+                Some(stat) if stat.is_file() => keeping.push(Step::Keep { path: path.to_owned(), kept }),
+                Some(_) => keeping.push(Step::Move { path: path.to_owned(), kept }),
+                None => {}
+            }
+            let wanted = !self.is.is_right(path, content);
+            self.stage(&mut puts, name, path.to_owned(), content.clone(), wanted);
         }
-        puts
+        (puts, keeping)
+    }
+
+    /// What belongs to a live set that is right, and is gone: its sealed copy, and the highest generation seen.
+    fn lost_records(&mut self, puts: &mut Vec<Put>) -> Result<(), Failure> {
+        if let Some(run) = self.is.unsealed_run() {
+            let sealed = self.sealed()?;
+            self.stage(puts, "sealed", format!("backups/{}", policy::backup_name(&run)), sealed, true);
+        }
+        let lost = self.is.facts.generation.is_none();
+        self.stage(puts, "generation", ".distribute/generation".to_owned(), self.generation(), lost);
+        Ok(())
+    }
+
+    fn sealed(&self) -> Result<Secret, Failure> {
+        let sealed = (self.is.purpose.seal)(self.is.want);
+        sealed.map(Secret::new).map_err(|error| Failure::new(Phase::Stage, error.to_string()))
+    }
+
+    fn generation(&self) -> Secret {
+        text(format!("generation {} {}\n", self.is.purpose.bundle_id, self.is.purpose.generation))
     }
 
     fn stage(&mut self, puts: &mut Vec<Put>, staged: &str, path: String, content: Secret, wanted: bool) {
@@ -152,8 +185,7 @@ impl Builder<'_> {
         let sealed =
             (self.is.purpose.seal)(self.is.want).map_err(|error| Failure::new(Phase::Stage, error.to_string()))?;
         self.stage(puts, "sealed", backup, Secret::new(sealed), true);
-        let generation = text(format!("generation {} {}\n", self.is.purpose.bundle_id, self.is.purpose.generation));
-        self.stage(puts, "generation", ".distribute/generation".to_owned(), generation, true);
+        self.stage(puts, "generation", ".distribute/generation".to_owned(), self.generation(), true);
         puts.push(Put { staged: "set".to_owned(), step: Step::Set(set.clone()) });
         self.out.staged.push(Staged::Link { path: "data".to_owned(), target: set });
         Ok(())
@@ -231,6 +263,12 @@ impl Builder<'_> {
             self.out.staged.push(Staged::Link { path: format!("links/{name}"), target: format!("..data/{name}") });
         }
         keeping.extend(self.keep_drifted(&kept));
+        keeping.extend(
+            self.is
+                .foreign_backups()
+                .into_iter()
+                .map(|name| Step::Move { path: format!("backups/{name}"), kept: format!("secrets/{kept}/{name}") }),
+        );
         let adopts = self.is.live().is_none() && !keeping.is_empty();
         if !keeping.is_empty() {
             self.keep(&kept, keeping);
@@ -289,20 +327,18 @@ impl Builder<'_> {
             self.out.steps.push(Step::Phase(Phase::Action));
             self.out.steps.push(Step::Act);
         }
-        let mut said: Vec<&Vec<String>> = Vec::new();
-        let mut actions = Vec::new();
+        // Services that restart the same thing restart it once, and owe it together.
+        let mut told: Vec<(&Vec<String>, Vec<ServiceName>)> = Vec::new();
         for service in &acting {
             let argv = service.action.as_ref().expect("only services with an action are owed one");
-            // Two services that restart the same thing restart it once.
-            if !said.contains(&argv) {
-                said.push(argv);
-                actions.push(Step::Action {
-                    service: service.name.clone(),
-                    seconds: policy::ACTION_SECONDS,
-                    argv: argv.clone(),
-                });
+            match told.iter_mut().find(|(other, _)| *other == argv) {
+                Some((_, services)) => services.push(service.name.clone()),
+                None => told.push((argv, vec![service.name.clone()])),
             }
         }
+        let seconds = policy::ACTION_SECONDS;
+        let actions: Vec<Step> =
+            told.into_iter().map(|(argv, services)| Step::Action { services, seconds, argv: argv.clone() }).collect();
         let changed: BTreeSet<&ServiceName> = self
             .out
             .files
@@ -352,7 +388,9 @@ impl Builder<'_> {
     /// Somebody put a file into the set whose name we cannot say back to the host: then the set is kept as it is.
     fn keep_whole(&mut self) {
         let Some(path) = self.is.live_set().map(|live| format!("secrets/{live}")) else { return };
-        if self.is.strangers_in_live().iter().all(|path| can_travel(path)) {
+        let is_directory =
+            |path: &str| self.is.facts.entries.get(&self.is.in_live(path)).is_some_and(Stat::is_directory);
+        if self.is.strangers_in_live().iter().all(|path| can_travel(path) && !is_directory(path)) {
             return;
         }
         let kept = policy::kept_name(self.is.purpose.run);

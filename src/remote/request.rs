@@ -2,7 +2,7 @@
 
 use crate::inventory::Escalation;
 use crate::plan::{Staged, Step, Transaction};
-use crate::words::{Error, Mode, RemotePath, Result};
+use crate::words::{Error, Mode, RemotePath, Result, ServiceName};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -185,7 +185,10 @@ fn step_text(step: &Step) -> String {
         Step::Act => with(&[], "act"),
         Step::CheckHealth => with(&[], "health"),
         Step::Remove(paths) => with(paths, "remove"),
-        Step::Action { service, seconds, argv } => with(argv, format_args!("act {service} {seconds}")),
+        Step::Action { services, seconds, argv } => {
+            let services: Vec<&str> = services.iter().map(ServiceName::as_str).collect();
+            with(argv, format_args!("act {} {seconds}", services.join(",")))
+        }
         Step::Health { service, seconds, probe } => with(probe, format_args!("health {service} {seconds}")),
     }
 }
@@ -193,7 +196,7 @@ fn step_text(step: &Step) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{Phase, Secret, ServiceName};
+    use crate::words::{Phase, Secret};
 
     #[test]
     fn the_command_survives_any_login_shell() {
@@ -222,7 +225,7 @@ mod tests {
             Step::Expect(None),
             Step::Put { staged: "sealed".to_owned(), path: "backups/x".to_owned() },
             Step::Action {
-                service: ServiceName::new("api").unwrap(),
+                services: vec![ServiceName::new("api").unwrap()],
                 seconds: 300,
                 argv: vec!["systemctl".to_owned(), "restart".to_owned()],
             },

@@ -47,7 +47,11 @@ fn section(host: &HostReport, report: &Report, now: DateTime<Utc>) -> String {
         lines.push(format!("  > {would} the actions of {}", names.join(", ")));
     }
     for finding in host.findings.iter().take(FINDINGS_SHOWN) {
-        lines.push(format!("  ! {}: {}: {}", finding.rule, finding.path, finding.found));
+        let mended = if finding.fixed { " (mended)" } else { "" };
+        lines.push(format!(
+            "  ! {}: {}: found {}, not {}{mended}",
+            finding.rule, finding.path, finding.found, finding.expected
+        ));
     }
     if host.findings.len() > FINDINGS_SHOWN {
         lines.push(format!("  ! and {} more", host.findings.len() - FINDINGS_SHOWN));

@@ -71,7 +71,15 @@ pub struct Run {
     pub earlier: Vec<Secret>,
 }
 
+/// A run that was just killed leaves a program behind that is still finishing: so long its lock is waited for, in seconds.
+const LOCK_WAIT: u64 = 10;
+
 impl Run {
+    /// Who only looks does not wait.
+    fn lock_wait(&self) -> u64 {
+        if self.intent == Intent::Apply { LOCK_WAIT.min(self.look.as_secs() / 3) } else { 0 }
+    }
+
     /// Does what must be done first, or waits for whoever is doing it.
     async fn make_ready(self: &Arc<Self>) -> Result<(), Failure> {
         let run = self.clone();
@@ -202,7 +210,7 @@ impl Visit {
 
     async fn converse(&mut self, connection: &mut Connection) -> Result<(), Failure> {
         let nonce = (self.run.nonce)();
-        let mut talk = Talk::begin(connection, &nonce, &self.plan).await?;
+        let mut talk = Talk::begin(connection, &nonce, &self.plan, self.run.lock_wait()).await?;
         let frame = talk.frame(self.stop.clone(), Stop::Gently, self.run.look).await?;
         let facts = remote::look(&nonce, &frame)?;
         let transactions = self.plan_for(&facts)?;
@@ -384,12 +392,12 @@ struct Talk {
 }
 
 impl Talk {
-    async fn begin(connection: &mut Connection, nonce: &str, plan: &HostPlan) -> Result<Self, Failure> {
+    async fn begin(connection: &mut Connection, nonce: &str, plan: &HostPlan, wait: u64) -> Result<Self, Failure> {
         let (command, before) = remote::opening(connection.longest_command());
         let channel = connection.exec(command).await?;
         channel.send(bytes::Bytes::from_static(before));
         let roots: Vec<(Mode, _)> = plan.sets.iter().map(|set| (set.root_mode(), set.root.clone())).collect();
-        channel.send(remote::hello(nonce, plan.endpoint.escalation, &roots).into());
+        channel.send(remote::hello(nonce, plan.endpoint.escalation, wait, &roots).into());
         let escalates = plan.endpoint.escalation != crate::inventory::Escalation::None;
         Ok(Self {
             channel,
@@ -452,7 +460,9 @@ impl Talk {
 
     fn said(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);
-        match text.trim().lines().next_back() {
+        // sudo complains of every host that does not know its own name, before it says what matters.
+        let mut lines = text.trim().lines().filter(|line| !line.starts_with("sudo: unable to resolve host"));
+        match lines.next_back() {
             Some(line) => format!(": {}", printable(line.as_bytes(), 300)),
             None => String::new(),
         }

@@ -47,6 +47,14 @@ impl Bundle {
         }
     }
 
+    /// Adds places on a host where its secrets may lie. The host has services already.
+    pub fn enrol_roots(&mut self, host: &HostName, roots: &BTreeSet<String>) {
+        if let Some(enrolment) = self.record.enrolments.get_mut(host) {
+            self.is_changed |= !roots.is_subset(&enrolment.roots);
+            enrolment.roots.extend(roots.iter().cloned());
+        }
+    }
+
     /// Does a group have values of its own for a service?
     pub fn overrides(&self, group: &GroupName, service: &ServiceName) -> bool {
         let scope = Scope::Group(group.clone());

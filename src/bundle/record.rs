@@ -46,6 +46,9 @@ pub struct Enrolment {
     /// Services that the host may hold.
     #[serde(default)]
     pub services: BTreeSet<ServiceName>,
+    /// Where on the host its secrets may lie.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub roots: BTreeSet<String>,
     /// Groups whose overrides the host may hold.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub groups: BTreeSet<GroupName>,

@@ -4,10 +4,11 @@ use super::shared::{BROKEN_PIPE, Shared, print_error, print_result};
 use super::sources::Sources;
 use crate::bundle::Bundle;
 use crate::engine::{self, HostPlan, Intent, Run};
+use crate::inventory::Endpoint;
 use crate::plan::{self, DesiredSet};
 use crate::report::{self, Event, HostReport, Report};
 use crate::transport::{Deadlines, HostKeys, KnownHosts};
-use crate::words::{Error, HostName, Result, RunId, Secret};
+use crate::words::{Error, Failure, HostName, Phase, Result, RunId, Secret};
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
 use std::path::PathBuf;
@@ -162,10 +163,12 @@ fn shown(shared: &Shared) -> fn(&Event) -> bool {
 }
 
 /// Plans for hosts that are enrolled already; the others carry why nothing is sent to them.
-pub fn enrolled(sources: &Sources) -> Result<Vec<HostPlan>> {
+pub fn enrolled(shared: &Shared, sources: &Sources) -> Result<Vec<HostPlan>> {
+    let known = known_hosts(shared)?;
     let plan = |host: &HostName| {
         let sets = sources.sets(host)?;
         let admitted = plan::admit(&sources.bundle, sources.host(host), &sets);
+        let admitted = admitted.and_then(|keys| not_revoked(keys, &known, &sources.host(host).endpoint));
         let (host_keys, refused) = match admitted {
             Ok(keys) => (HostKeys::Pinned(keys), None),
             Err(failure) => (HostKeys::Pinned(Vec::new()), Some(failure)),
@@ -173,6 +176,23 @@ pub fn enrolled(sources: &Sources) -> Result<Vec<HostPlan>> {
         Ok(host_plan(sources, host, host_keys, sets, refused))
     };
     sources.hosts.iter().map(plan).collect()
+}
+
+/// A pin does not outlive the day on which somebody revokes the key.
+fn not_revoked(keys: Vec<String>, known: &KnownHosts, endpoint: &Endpoint) -> Result<Vec<String>, Failure> {
+    let at = |key: &String| {
+        known
+            .revokes(&endpoint.address, endpoint.port, key)
+            .or_else(|| known.revokes(endpoint.host.as_str(), endpoint.port, key))
+    };
+    match keys.iter().find_map(at) {
+        Some(at) => Err(Failure::new(
+            Phase::Hostkey,
+            format!("its host key is revoked by {at}; refused before anything was sent"),
+        )
+        .hint(format!("give the host a new key, then: distribute setup --hosts {} --accept-new", endpoint.host))),
+        None => Ok(keys),
+    }
 }
 
 /// The plan for one host; a refusal counts only where a play means it.

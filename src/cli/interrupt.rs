@@ -1,8 +1,9 @@
-//! `Interrupt`: Ctrl-C and TERM. Before anything is on its way they end the program; after that the first lets hosts that are being
+//! `Interrupt`: Ctrl-C, TERM and a closed terminal. Before anything is on its way they end the program; after that the first lets hosts that are being
 //! written finish, and the second stops now.
 
 use crate::engine::Stop;
 use crate::words::{Error, Result};
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -42,17 +43,24 @@ impl Interrupt {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// The terminal was closed.
+    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
     async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }
@@ -60,11 +68,16 @@ impl Signals {
 async fn wait(mut signals: Signals, stop: &watch::Sender<Stop>, under_way: &AtomicBool) {
     signals.next().await;
     if !under_way.load(Ordering::SeqCst) {
-        eprintln!("interrupted: nothing was sent to any host");
+        say("interrupted: nothing was sent to any host");
         std::process::exit(130);
     }
-    eprintln!("interrupted: no new hosts; those that are being written are finished (again to stop now)");
+    say("interrupted: no new hosts; those that are being written are finished (again to stop now)");
     stop.send_replace(Stop::Gently);
     signals.next().await;
     stop.send_replace(Stop::Now);
+}
+
+/// The terminal may be gone, and that is no reason to panic.
+fn say(message: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{message}");
 }

@@ -80,11 +80,15 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         cli.shared.output = format;
     }
     let quiet_pipe = |error: &Error| error.message() == shared::BROKEN_PIPE;
+    let is_json = cli.shared.is_json();
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) if quiet_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             shared::print_error(&error);
+            if is_json {
+                shared::print_error_document(&error);
+            }
             ExitCode::from(1)
         }
     }

@@ -73,6 +73,7 @@ fn enrol(sources: &mut Sources) -> Result<()> {
             let groups = plan::override_groups(&sources.bundle, sources.host(&host), &sets);
             sources.bundle.enrol_services(&host, &plan::wanted(&sets), new_identity);
             sources.bundle.enrol_groups(&host, &groups);
+            sources.bundle.enrol_roots(&host, &plan::roots(&sets));
         }
     }
     Ok(())

@@ -167,3 +167,9 @@ pub fn print_error(error: &Error) {
     }
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
+
+/// The same for a machine: with `-o json` stdout holds one document, whatever happens.
+pub fn print_error_document(error: &Error) {
+    let error = serde_json::json!({ "message": error.to_string(), "hints": error.hints() });
+    let _ = print_result(&format!("{:#}\n", serde_json::json!({ "schema": "distribute.error/1", "error": error })));
+}

@@ -23,7 +23,7 @@ pub struct Args {
 pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let moment = Moment::now();
     let sources = Sources::load(shared)?;
-    let plans = fleet::enrolled(&sources)?;
+    let plans = fleet::enrolled(shared, &sources)?;
     let errand = Errand::new("status", Intent::Look, args.timeout.duration());
     let mut report = fleet::go(shared, &sources, errand, moment, plans)?;
     for host in report.hosts.iter_mut().filter(|host| host.outcome == Outcome::Changed) {

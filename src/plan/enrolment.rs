@@ -38,7 +38,20 @@ pub fn admit(bundle: &Bundle, host: &Host, sets: &[DesiredSet]) -> Result<Vec<St
             strange.join(", ")
         ));
     }
+    let roots = roots(sets);
+    let strange: Vec<&str> = roots.difference(&enrolment.roots).map(String::as_str).collect();
+    if !strange.is_empty() {
+        return refused(format!(
+            "this host was never set up with secrets in {}, so nothing was sent to it",
+            strange.join(", ")
+        ));
+    }
     Ok(enrolment.host_keys.clone())
+}
+
+/// Where on the host these sets lie.
+pub fn roots(sets: &[DesiredSet]) -> BTreeSet<String> {
+    sets.iter().map(|set| set.root.as_str().to_owned()).collect()
 }
 
 /// The bundle's services that these sets are made of.

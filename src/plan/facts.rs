@@ -19,6 +19,8 @@ pub struct HostFacts {
 pub struct RootFacts {
     /// The root, or `secrets/`, is there but cannot be entered.
     pub closed: bool,
+    /// The root is there and cannot be written, be it for the file system or for us.
+    pub read_only: bool,
     /// Where the root really is, if a parent is a link.
     pub elsewhere: Option<String>,
     /// The directory below `secrets/` that `..data` leads to.

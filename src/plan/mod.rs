@@ -20,7 +20,7 @@ mod transaction;
 
 pub use change::{Change, FileChange, KeyChange};
 pub use desired::{DesiredFile, DesiredService, DesiredSet};
-pub use enrolment::{LOCAL, admit, override_groups, wanted};
+pub use enrolment::{LOCAL, admit, override_groups, roots, wanted};
 pub use facts::{HostFacts, Kind, Manifest, RootFacts, Stat};
 pub use finding::{Finding, Severity};
 pub use refusal::lock_failure;

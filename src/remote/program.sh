@@ -5,6 +5,7 @@
 # is data: nothing is evaluated, nothing becomes an option.
 #
 # Spoken on stdin:  distribute 1 NONCE none|sudo|doas      one line
+#                   wait SECONDS                           how long a lock that somebody holds is waited for; may be left out
 #                   root MODE PATH                         one line a root; MODE is for a root that must be made
 #                   look                                   -> the first frame
 #                   part N                                 of some roots only: one line each of those
@@ -88,7 +89,7 @@ escalate() {
         # shellcheck disable=SC2154 # set by the line that starts this program
         exec doas -n sh -c "$program" distribute "$nonce"
     fi
-    rules=$(sudo -n -l 2>&1 </dev/null) || fail "${rules%%"$newline"*}"
+    rules=$(sudo -n -l 2>&1 </dev/null) || fail "${rules##*"$newline"}"
     set -f
     for word in $rules; do
         case ${word%,} in
@@ -231,6 +232,11 @@ look() {
         say "elsewhere $PWD"
     else
         here=yes
+        while [ "$waits" -gt 0 ] && read_record .distribute/lock && ! is_dead "$record"; do
+            waits=$((waits - 1))
+            sleep 1
+        done
+        [ -w . ] || say readonly
         find_live
         [ -z "$live" ] || say "live $live"
         if [ -d secrets ] && [ ! -L secrets ] && ! [ -x secrets ]; then say closed; fi
@@ -440,6 +446,8 @@ roll_back() {
     if ln -s "$live" "$part/back" && mv -fT "$part/back" secrets/..data; then
         sync secrets
         fresh=$switched
+        # Nor is its sealed copy one of the backups: it was never live for good.
+        rm -f "backups/${switched#..}.tar.gz.age"
         act
         say "back $live"
     else
@@ -447,11 +455,17 @@ roll_back() {
     fi
 }
 
-# The steps of the plan, in their order. `arg` lines go before the step that they belong to.
+# carry_out PASS: the steps of the plan, in their order. The first pass ends before the switch, so that all roots are staged before
+# one is switched.
+# `arg` lines go before the step that they belong to.
 carry_out() {
+    pass=$1
+    due=stage
     switched=''
     set --
     while IFS= read -r line <&3; do
+        if [ "$line" = 'phase switch' ]; then due=switch; fi
+        [ "$due" = "$pass" ] || continue
         case $line in
         'arg '*)
             set -- "$@" "${line#arg }"
@@ -547,6 +561,7 @@ main() {
     know_yourself
     count=0
     every=''
+    waits=0
     while IFS= read -r line; do
         case $line in
         'root '*)
@@ -554,6 +569,7 @@ main() {
             every="$every $count"
             count=$((count + 1))
             ;;
+        'wait '*) waits=${line#wait } ;;
         look) break ;;
         *) exit 1 ;;
         esac
@@ -591,7 +607,13 @@ main() {
         enter "$n"
         phase=stage
         unpack "$n"
-        carry_out
+        carry_out stage
+    done
+    for n in "$@"; do
+        enter "$n"
+        part=$stage/$n
+        find_live
+        carry_out switch
     done
     let_go
     look_everywhere

@@ -170,6 +170,7 @@ fn read_facts(nonce: &str, frame: &Frame, facts: &mut HostFacts) {
                 in_root = true;
             }
             "closed" => root.closed = true,
+            "readonly" => root.read_only = true,
             "elsewhere" => root.elsewhere = Some(printable(rest.as_bytes(), SHOWN)),
             "live" => root.live = Some(rest.to_owned()),
             "lock" => root.lock = Some(printable(rest.as_bytes(), SHOWN)),

@@ -46,14 +46,15 @@ static PROGRAM_WORD: LazyLock<String> = LazyLock::new(|| {
     encoded
 });
 
-/// The first lines: who we are, which roots to look at, and to look. `mode` is for a root that must be made.
-pub fn hello(nonce: &str, escalation: Escalation, roots: &[(Mode, RemotePath)]) -> Vec<u8> {
+/// The first lines: who we are, how many seconds to wait for a lock that somebody holds, which roots to look at, and to look.
+/// `mode` is for a root that must be made.
+pub fn hello(nonce: &str, escalation: Escalation, wait: u64, roots: &[(Mode, RemotePath)]) -> Vec<u8> {
     let means = match escalation {
         Escalation::None => "none",
         Escalation::Sudo => "sudo",
         Escalation::Doas => "doas",
     };
-    let mut text = format!("distribute 1 {nonce} {means}\n");
+    let mut text = format!("distribute 1 {nonce} {means}\nwait {wait}\n");
     for (mode, root) in roots {
         writeln!(text, "root {mode} {root}").expect("a string takes it");
     }

@@ -103,6 +103,11 @@ impl KnownHosts {
         }
     }
 
+    /// Where a key, as OpenSSH writes it, is marked as revoked for this host: `file:line`.
+    pub fn revokes(&self, name: &str, port: u16, key: &str) -> Option<String> {
+        self.revoked(name, port, &PublicKey::from_openssh(key).ok()?)
+    }
+
     /// The types of the keys that are known for a host, to be asked for first: a server with a key that we know and
     /// another that we don't would else look changed.
     pub fn key_types(&self, name: &str, port: u16) -> Vec<Algorithm> {

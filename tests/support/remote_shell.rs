@@ -246,7 +246,7 @@ impl Session {
 
     pub fn look(&mut self, sets: &[&DesiredSet]) -> Result<HostFacts, Failure> {
         let roots: Vec<_> = sets.iter().map(|set| (set.root_mode(), set.root.clone())).collect();
-        self.send(&remote::hello(&self.nonce, Escalation::None, &roots));
+        self.send(&remote::hello(&self.nonce, Escalation::None, 0, &roots));
         match self.frame() {
             Some(frame) => remote::look(&self.nonce, &frame),
             None => Err(Failure::new(distribute::words::Phase::Exec, format!("no frame: {}", self.end().1))),

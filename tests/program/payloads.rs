@@ -231,20 +231,20 @@ fn two_roots_at_once() {
     assert_eq!((pushed.switched.len(), pushed.facts.roots.len()), (2, 2));
     assert_eq!(host.secret("aws.env").unwrap(), env("one").into_bytes());
     assert_eq!(fs::read(host.at("second/secrets/api.env")).unwrap(), env("two").into_bytes());
-    // The second cannot be written: what the first has is whole, and both are unlocked.
-    let one = Want::new(&host, 2).file("aws.env", env("one more"));
+    // The second cannot be staged: neither is switched, and both are unlocked.
+    let more = Want::new(&host, 2).file("aws.env", env("one more"));
     let mut next = Want::new(&host, 2).file("api.env", env("two more"));
     next.set.root = two.set.root.clone();
     fs::write(host.at("second/.distribute/generation"), format!("generation {BUNDLE} 99\n")).unwrap();
     let mut session = host.start();
-    let facts = session.look(&[&one.set, &next.set]).unwrap();
+    let facts = session.look(&[&more.set, &next.set]).unwrap();
     let mut second = facts.clone();
     second.roots.remove(0);
     second.roots[0].generation = None;
-    let pushed = session.push(&[one.plan(&facts).unwrap(), next.plan(&second).unwrap()]).unwrap();
+    let pushed = session.push(&[more.plan(&facts).unwrap(), next.plan(&second).unwrap()]).unwrap();
     session.end();
     assert_eq!(pushed.failures[0].phase, Phase::Enrolment);
-    assert_eq!(host.secret("aws.env").unwrap(), env("one more").into_bytes());
+    assert_eq!(host.secret("aws.env").unwrap(), env("one").into_bytes());
     assert_eq!(fs::read(host.at("second/secrets/api.env")).unwrap(), env("two").into_bytes());
     for lock in [host.root_at(".distribute/lock"), host.at("second/.distribute/lock")] {
         assert!(!lock.exists());

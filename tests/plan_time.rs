@@ -244,3 +244,26 @@ fn the_process_leaves_no_core() {
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");
 }
+
+#[test]
+fn an_error_is_a_document_too() {
+    let output = Project::new().run(&["deploy", "-o", "json", "--hosts", "h9"]);
+    assert_eq!(output.status.code(), Some(1));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["schema"], "distribute.error/1");
+    assert!(document["error"]["message"].as_str().unwrap().contains("h9"));
+    assert_eq!(document["error"]["hints"][0], "did you mean \"h1\"?");
+}
+
+#[test]
+fn a_reader_that_went_away_hides_no_failure() {
+    let project = Project::new();
+    assert_eq!(project.run(&["deploy"]).status.code(), Some(2), "no host was set up");
+    let mut child = project.command(&["deploy"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = project.command(&["deploy"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("writing to stdout"));
+}

@@ -149,7 +149,7 @@ impl Difference<'_> {
             }
             let (expected, found) = match () {
                 () if replaced => ("our link", "something else in its place"),
-                () if policy::is_kept(name) => ("nothing", "kept from before a run"),
+                () if policy::is_kept(name) => ("nothing", "kept from before a run: look at it, and remove it"),
                 () => ("nothing", "a file that we did not put there"),
             };
             findings.push(self.finding("unexpected-file", name, Severity::Medium, expected, found));

@@ -232,3 +232,36 @@ fn another_bundle_does_not_take_a_host_over_by_itself() {
     assert!(ws.web1().read("/opt/callableapis/secrets/aws.env").contains(&other.poison));
     ws.assert_no_leak();
 }
+
+#[test]
+fn a_changed_root_alone_moves_nothing() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default());
+    ws.setup();
+    let before = ws.web1().snapshot();
+    ws.edit_playbook("\"/opt/callableapis\"", "\"/opt/elsewhere\"");
+    let why = error(&ws.json(&["deploy"], 2), "web1");
+    assert!(why.starts_with("enrolment: ") && why.contains("/opt/elsewhere") && why.contains("setup"), "{why}");
+    assert_eq!(ws.web1().snapshot(), before);
+    assert!(!ws.web1().path("/opt/elsewhere").exists());
+    ws.assert_no_leak();
+}
+
+#[test]
+fn a_pin_does_not_outlive_a_revocation() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default());
+    ws.setup();
+    let file = ws.path("home/.ssh/known_hosts");
+    let known = fs::read_to_string(&file).unwrap();
+    let key = known.lines().next().unwrap().split_once(' ').unwrap().1;
+    fs::write(&file, format!("@revoked * {key}\n")).unwrap();
+    let report = ws.json(&["deploy"], 4);
+    let why = error(&report, "web1");
+    assert!(why.starts_with("hostkey: ") && why.contains("revoked by") && why.contains("known_hosts:1"), "{why}");
+    ws.assert_no_leak();
+}

@@ -217,3 +217,14 @@ fn a_terminal_is_shown_no_secret_unless_asked() {
     assert!(shown.contains("stdout is a terminal") && !shown.contains(POISON), "{shown}");
     assert!(on_a_terminal("bundle get aws.SECRET --reveal").unwrap().contains(POISON));
 }
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let room = Room::furnished();
+    let names = ["DIR", "INVENTORY", "BUNDLE", "PLAYBOOK", "FORKS", "PASSWORD_FILE", "OUTPUT", "SSH_PASSPHRASE_FILE"];
+    let names = names.map(|name| format!("DISTRIBUTE_{name}"));
+    let vars: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    room.run_with(&["bundle", "check"], b"", &vars).ok();
+    let said = room.run_with(&["bundle", "check"], b"", &[("DISTRIBUTE_IDENTITY", "")]);
+    assert!(!said.fails("nothing at hand").stderr.contains("DISTRIBUTE_IDENTITY:"));
+}

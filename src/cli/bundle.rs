@@ -48,18 +48,28 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn open(shared: &Shared) -> Result<(BundleFile, Bundle)> {
+/// A bundle that was opened, and what this machine saw of it before.
+struct Opened {
+    file: BundleFile,
+    bundle: Bundle,
+    last_seen: LastSeen,
+}
+
+/// Opens the bundle. An older one, or another in its place, is refused before anybody types into it or reads from it.
+fn open(shared: &Shared) -> Result<Opened> {
     let path = shared.project()?.bundle;
-    BundleFile::open(&path, &unlock::unlock(shared, &path)?)
+    let (file, bundle) = BundleFile::open(&path, &unlock::unlock(shared, &path)?)?;
+    let last_seen = LastSeen::of(&path)?;
+    last_seen.check(&bundle)?;
+    Ok(Opened { file, bundle, last_seen })
 }
 
 /// Saves what changed; only then says what that was, and which generation it became.
-fn save(file: &mut BundleFile, bundle: &mut Bundle, what: &str, shared: &Shared) -> Result<()> {
-    let mut last_seen = LastSeen::of(file.path())?;
-    last_seen.check(bundle)?;
+fn save(opened: &mut Opened, what: &str, shared: &Shared) -> Result<()> {
+    let Opened { file, bundle, last_seen } = opened;
     let is_saved = !shared.check && file.save(bundle)?;
     if is_saved {
-        last_seen.record(bundle)?;
+        last_seen.record_saved(bundle)?;
     }
     print_note(shared, what);
     if shared.check {

@@ -46,7 +46,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
         return BundleFile::refuse_taken(&path).map_err(|error| error.at(path.display()));
     }
     let file = BundleFile::create(&path, &mut bundle, &unlock)?;
-    LastSeen::of(&path)?.record(&bundle)?;
+    LastSeen::record_created(&path, &bundle)?;
     if !file.is_proved() {
         print_note(shared, "sealed, and not opened again to prove it: no identity is at hand (--identity)");
     }

@@ -21,11 +21,12 @@ pub struct Args {
 }
 
 pub fn run(args: Args, shared: &Shared) -> Result<()> {
-    let (mut file, mut bundle) = super::open(shared)?;
-    let (service, scope) = (wanted(args.service, &bundle)?, args.whose.scope());
+    let mut opened = super::open(shared)?;
+    let bundle = &mut opened.bundle;
+    let (service, scope) = (wanted(args.service, bundle)?, args.whose.scope());
     let before = match (bundle.env(&scope, &service), &scope) {
         (Some(env), _) => env.clone(),
-        (None, Scope::Common) => return Err(no_env_file(&service, &bundle)),
+        (None, Scope::Common) => return Err(no_env_file(&service, bundle)),
         (None, _) => EnvFile::default(), // a new override starts empty
     };
     let after = edited(&before, &service)?;
@@ -33,7 +34,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
         print_note(shared, "nothing changed");
         return Ok(());
     }
-    super::save(&mut file, &mut bundle, &format!("{service}: {}", difference(&before, &after)), shared)
+    super::save(&mut opened, &format!("{service}: {}", difference(&before, &after)), shared)
 }
 
 fn wanted(given: Option<ServiceName>, bundle: &Bundle) -> Result<ServiceName> {

@@ -36,19 +36,20 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
     }
     let name = args.whose.name(&args.name)?;
     let generator = args.generate.as_deref().map(str::parse::<Generator>).transpose()?;
-    let (mut file, mut bundle) = super::open(shared)?;
+    let mut opened = super::open(shared)?;
+    let bundle = &mut opened.bundle;
     let value = match generator {
         Some(generator) => generator.generate(&mut system_random),
         None => value_for(&name)?,
     };
-    let what = format!("{name}: {}", apply(&mut bundle, &name, value));
+    let what = format!("{name}: {}", apply(bundle, &name, value));
     if generator.is_some() || args.rotate_every.is_some() {
         bundle.describe(&name, |known| {
             known.generator = generator.map(|generator| generator.to_string()).or(known.generator.take());
             known.rotate_every = args.rotate_every.or(known.rotate_every);
         });
     }
-    super::save(&mut file, &mut bundle, &what, shared)
+    super::save(&mut opened, &what, shared)
 }
 
 fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret) -> &'static str {

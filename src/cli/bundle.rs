@@ -8,10 +8,11 @@ mod list;
 mod set;
 
 use super::last_seen::LastSeen;
-use super::shared::print_note;
+use super::shared::{print_note, print_result};
 use super::{Shared, unlock};
 use crate::bundle::{Bundle, BundleFile, Scope, SecretName};
 use crate::words::{Error, GroupName, HostName, Result, ServiceName, nearest};
+use serde_json::Value;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -64,9 +65,10 @@ fn open(shared: &Shared) -> Result<Opened> {
     Ok(Opened { file, bundle, last_seen })
 }
 
-/// Saves what changed; only then says what that was, and which generation it became.
-fn save(opened: &mut Opened, what: &str, shared: &Shared) -> Result<()> {
+/// Saves what changed; only then says what that was, and which generation it became. The fields are those of the JSON report.
+fn save(opened: &mut Opened, what: &str, fields: Value, shared: &Shared) -> Result<()> {
     let Opened { file, bundle, last_seen } = opened;
+    file.could_save(bundle)?;
     let is_saved = !shared.check && file.save(bundle)?;
     if is_saved {
         last_seen.record_saved(bundle)?;
@@ -77,7 +79,18 @@ fn save(opened: &mut Opened, what: &str, shared: &Shared) -> Result<()> {
     } else if is_saved {
         print_note(shared, &generation(file, bundle));
     }
-    Ok(())
+    report(bundle, fields, shared)
+}
+
+/// The one JSON document of a command that changes the bundle, if JSON was asked for.
+fn report(bundle: &Bundle, mut fields: Value, shared: &Shared) -> Result<()> {
+    if !shared.is_json() {
+        return Ok(());
+    }
+    fields["schema"] = "distribute.bundle/1".into();
+    fields["check"] = shared.check.into();
+    fields["generation"] = bundle.generation().into();
+    print_result(&format!("{fields}\n"))
 }
 
 fn generation(file: &BundleFile, bundle: &Bundle) -> String {

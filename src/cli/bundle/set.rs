@@ -6,6 +6,7 @@ use crate::bundle::{Bundle, Generator, Item, SecretName, system_random};
 use crate::cli::{Shared, prompt};
 use crate::words::{Error, Period, Result, Secret};
 use chrono::Utc;
+use serde_json::json;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Read};
 use zeroize::Zeroizing;
@@ -42,14 +43,15 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
         Some(generator) => generator.generate(&mut system_random),
         None => value_for(&name)?,
     };
-    let what = format!("{name}: {}", apply(bundle, &name, value));
+    let change = apply(bundle, &name, value);
     if generator.is_some() || args.rotate_every.is_some() {
         bundle.describe(&name, |known| {
             known.generator = generator.map(|generator| generator.to_string()).or(known.generator.take());
             known.rotate_every = args.rotate_every.or(known.rotate_every);
         });
     }
-    super::save(&mut opened, &what, shared)
+    let fields = json!({ "command": "bundle set", "secret": name.to_string(), "change": change });
+    super::save(&mut opened, &format!("{name}: {change}"), fields, shared)
 }
 
 fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret) -> &'static str {
@@ -63,7 +65,7 @@ fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret) -> &'static str 
 
 fn value_for(name: &SecretName) -> Result<Secret> {
     if std::io::stdin().is_terminal() {
-        return prompt::hidden_twice(&format!("value of {name}"));
+        return prompt::hidden(&format!("value of {name}"));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
     let read = std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes);

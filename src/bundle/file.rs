@@ -169,8 +169,9 @@ impl BundleFile {
         sealed::seal_to_password(clear, self.password()?)
     }
 
-    /// Is there what it would be sealed with?
+    /// Could it be opened again, and is there what it would be sealed with?
     fn refuse_unsealable(&self, bundle: &Bundle) -> Result<()> {
+        bundle.refuse_too_many_keys()?;
         match checked_recipients(bundle.recipients().to_vec())?.is_empty() {
             true => self.password().map(drop),
             false => Ok(()),

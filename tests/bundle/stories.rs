@@ -267,3 +267,12 @@ fn a_change_is_reported_as_one_json_document() {
     let made = report(room.run(&["bundle", "create", "aws.env", "--recipient", &key, "-o", "json"]));
     assert_eq!((&made["services"], &made["secrets"], &made["generation"]), (&1.into(), &1.into(), &1.into()));
 }
+
+#[test]
+fn a_long_value_comes_whole_and_a_longer_one_is_refused() {
+    let room = Room::furnished();
+    let long: String = ('a'..='z').cycle().take(300_000).collect();
+    room.feed(&["bundle", "set", "tls/long"], long.as_bytes()).ok();
+    assert!(room.run(&["bundle", "get", "tls/long"]).ok().stdout == long);
+    room.feed(&["bundle", "set", "tls/long"], &vec![b'x'; (16 << 20) + 1]).fails("larger than 16 MiB");
+}

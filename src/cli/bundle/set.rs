@@ -8,10 +8,12 @@ use crate::words::{Error, Period, Result, Secret};
 use chrono::Utc;
 use serde_json::json;
 use std::ffi::OsString;
-use std::io::{IsTerminal, Read};
+use std::fs::File;
+use std::io::{ErrorKind, IsTerminal, Read};
+use std::os::fd::AsFd;
 use zeroize::Zeroizing;
 
-const LARGEST: u64 = 16 << 20;
+const LARGEST: usize = 16 << 20;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -67,10 +69,8 @@ fn value_for(name: &SecretName) -> Result<Secret> {
     if std::io::stdin().is_terminal() {
         return prompt::hidden(&format!("value of {name}"));
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
-    let read = std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes);
-    read.map_err(|e| Error::new("reading stdin").because(e))?;
-    if bytes.len() as u64 > LARGEST {
+    let bytes = read_stdin().map_err(|e| Error::new("reading stdin").because(e))?;
+    if bytes.len() > LARGEST {
         return Err(Error::new("what came on stdin is larger than 16 MiB"));
     }
     if bytes.is_empty() {
@@ -82,6 +82,29 @@ fn value_for(name: &SecretName) -> Result<Secret> {
         Item::File(_) => &bytes[..],
     };
     Ok(Secret::new(value))
+}
+
+/// Up to a little more than the largest. The buffer grows into new ones, so that each old one is wiped; `Stdin` has one
+/// that is not.
+fn read_stdin() -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut stdin = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    let mut bytes = Zeroizing::new(vec![0; 64 * 1024]);
+    let mut length = 0;
+    while length <= LARGEST {
+        if length == bytes.len() {
+            let mut larger = Zeroizing::new(vec![0; 2 * length]);
+            larger[..length].copy_from_slice(&bytes);
+            bytes = larger;
+        }
+        match stdin.read(&mut bytes[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 fn value_in_argument() -> Error {

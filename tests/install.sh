@@ -53,10 +53,7 @@ install() {
 }
 
 lacking=$(missing)
-if [ -z "$lacking" ]; then
-    exit 0
-fi
-if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+if [ -n "$lacking" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     packages=$(echo "$lacking" | cut -d ' ' -f 1 | sort -u)
     echo "installing for the tests: $(echo "$packages" | tr "\n" " ")"
     # shellcheck disable=SC2086 # one word a package

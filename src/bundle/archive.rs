@@ -108,10 +108,12 @@ fn gunzip(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
 }
 
 fn gzip(clear: &[u8]) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let packed = Vec::with_capacity(clear.len() / 2 + 1024);
-    let mut encoder = GzBuilder::new().mtime(0).operating_system(255).write(packed, Compression::default());
+    // Room for the worst case: a buffer that grows leaves copies behind.
+    let mut packed = Zeroizing::new(Vec::with_capacity(clear.len() + clear.len() / 1000 + 1024));
+    let mut encoder = GzBuilder::new().mtime(0).operating_system(255).write(&mut *packed, Compression::default());
     encoder.write_all(clear)?;
-    encoder.finish().map(Zeroizing::new)
+    encoder.finish()?;
+    Ok(packed)
 }
 
 /// A regular file's path without `./`; links, devices and paths that lead elsewhere are refused by name.

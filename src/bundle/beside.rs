@@ -5,7 +5,7 @@ use crate::words::{Error, Result};
 use data_encoding::HEXLOWER;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// The sealed file beside the bundle, removed again unless it takes the bundle's place.
@@ -54,12 +54,16 @@ impl Drop for Temporary {
     }
 }
 
-/// Gives a file the mode and the owner of the old one.
+/// Gives a file the mode and the owner of the old one. Only root may give a file away; in a shared repository, whoever
+/// saves owns it from then on.
 fn take_after(file: &File, old: Option<&File>) -> std::io::Result<()> {
     let Some(old) = old.map(File::metadata).transpose()? else { return Ok(()) };
     let new = file.metadata()?;
-    if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
-        std::os::unix::fs::fchown(file, Some(old.uid()), Some(old.gid()))?;
+    if old.uid() != new.uid() && nix::unistd::geteuid().is_root() {
+        fchown(file, Some(old.uid()), None)?;
+    }
+    if old.gid() != new.gid() {
+        let _ = fchown(file, None, Some(old.gid())); // we may not be in this group
     }
     file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))
 }

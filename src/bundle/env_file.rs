@@ -3,8 +3,11 @@
 //! hold (newline, CR, NUL) stands escaped under the marker line `#: escaped`. Errors name line and key, never the text.
 
 use crate::words::{Error, KeyName, Result, Secret};
+use std::collections::HashSet;
 use zeroize::Zeroizing;
 
+/// A service that reads more from its environment than this is not known.
+const MOST_KEYS: usize = 10_000;
 const MARKER: &[u8] = b"#: escaped";
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -24,6 +27,7 @@ impl EnvFile {
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
         let mut file = Self::default();
+        let mut keys = HashSet::new();
         let mut is_escaped = false;
         let mut lines = bytes.split(|b| *b == b'\n').enumerate().peekable();
         while let Some((index, line)) = lines.next() {
@@ -41,14 +45,22 @@ impl EnvFile {
                 file.0.push(Line::Text(Secret::new(line)));
             } else {
                 let (key, value) = pair(line, is_escaped).map_err(at)?;
-                if file.get(&key).is_some() {
+                if !keys.insert(key.clone()) {
                     return Err(at(Error::new(format!("{key} stands twice in this file"))));
+                }
+                if keys.len() > MOST_KEYS {
+                    return Err(at(too_many()));
                 }
                 file.0.push(Line::Pair(key, value));
                 is_escaped = false;
             }
         }
         if is_escaped { Err(dangling().at("the last line")) } else { Ok(file) }
+    }
+
+    /// What `parse` would refuse for its length.
+    pub(super) fn refuse_too_many(&self) -> Result<()> {
+        if self.pairs().count() > MOST_KEYS { Err(too_many()) } else { Ok(()) }
     }
 
     /// The bytes of the whole file.
@@ -172,6 +184,10 @@ fn pair(line: &[u8], is_escaped: bool) -> Result<(KeyName, Secret)> {
     Ok((key, value))
 }
 
+fn too_many() -> Error {
+    Error::new(format!("there are more than {MOST_KEYS} keys in one env file"))
+}
+
 fn dangling() -> Error {
     Error::new("`#: escaped` is not followed by KEY=value")
         .hint("the marker belongs directly before the value that is escaped")
@@ -285,5 +301,15 @@ mod tests {
         let mut file = EnvFile::parse(b"A=1\nB=2\n").unwrap();
         file.overlay(&EnvFile::parse(b"# not taken\nC=3\nA=9\n").unwrap());
         assert_eq!(file.to_secret().expose(), b"A=9\nB=2\nC=3\n");
+    }
+
+    #[test]
+    fn ten_thousand_keys_and_no_more() {
+        let text = |keys: usize| (0..keys).map(|key| format!("K{key}=1\n")).collect::<String>().into_bytes();
+        let mut file = EnvFile::parse(&text(MOST_KEYS)).unwrap();
+        file.refuse_too_many().unwrap();
+        assert!(EnvFile::parse(&text(MOST_KEYS + 1)).unwrap_err().to_string().contains("more than 10000 keys"));
+        file.set(&KeyName::new("ONE_MORE").unwrap(), Secret::new(*b"1"));
+        assert!(file.refuse_too_many().is_err());
     }
 }

@@ -57,15 +57,26 @@ impl BundleFile {
         Self::create_here(path, bundle, unlock).map_err(|error| error.at(path.display()))
     }
 
-    fn create_here(path: &Path, bundle: &mut Bundle, unlock: &Unlock) -> Result<Self> {
-        Self::refuse_taken(path)?;
+    /// Would `create` refuse this at once? Nothing is sealed or written.
+    pub fn could_create(path: &Path, bundle: &Bundle, unlock: &Unlock) -> Result<()> {
+        Self::to_create(path, bundle, unlock).map(drop).map_err(|error| error.at(path.display()))
+    }
+
+    fn to_create(path: &Path, bundle: &Bundle, unlock: &Unlock) -> Result<Self> {
+        refuse_taken(path)?;
         let opened_by = if bundle.recipients().is_empty() { OpenedBy::Password } else { OpenedBy::Identity };
         let is_proved = opened_by == OpenedBy::Password || unlock.has_identity();
         let unlock = unlock.clone();
-        let mut file = Self { path: path.to_owned(), hash: [0; 32], opened_by, is_armored: false, is_proved, unlock };
+        let file = Self { path: path.to_owned(), hash: [0; 32], opened_by, is_armored: false, is_proved, unlock };
+        file.refuse_unsealable(bundle)?;
+        Ok(file)
+    }
+
+    fn create_here(path: &Path, bundle: &mut Bundle, unlock: &Unlock) -> Result<Self> {
+        let mut file = Self::to_create(path, bundle, unlock)?;
         let (next, bytes) = file.sealed(bundle)?;
         let temporary = Temporary::write(path, &bytes, None)?;
-        if is_proved {
+        if file.is_proved {
             file.prove(&temporary, bundle, next)?;
         }
         temporary.link()?;
@@ -73,11 +84,6 @@ impl BundleFile {
         bundle.saved(next);
         sync_directory(path)?;
         Ok(file)
-    }
-
-    /// A bundle is never overwritten by a new one.
-    pub fn refuse_taken(path: &Path) -> Result<()> {
-        if path.symlink_metadata().is_ok() { Err(there_is_one()) } else { Ok(()) }
     }
 
     /// Makes in memory what a bundle packed by hand lacks: id, backup identity, and that identity locked.
@@ -100,8 +106,18 @@ impl BundleFile {
         Ok(true)
     }
 
+    /// Would `save` refuse this at once? Nothing is sealed or written.
+    pub fn could_save(&self, bundle: &Bundle) -> Result<()> {
+        if !bundle.is_changed() {
+            return Ok(());
+        }
+        let refused = refuse_link(&self.path).and_then(|()| self.refuse_unsealable(bundle));
+        refused.and_then(|()| self.is_still_the_same()).map_err(|error| error.at(self.path.display()))
+    }
+
     fn save_here(&mut self, bundle: &mut Bundle) -> Result<()> {
         refuse_link(&self.path)?;
+        self.refuse_unsealable(bundle)?;
         let old = lock(&self.path)?;
         self.is_still_the_same()?;
         sweep(&self.path);
@@ -150,8 +166,22 @@ impl BundleFile {
             let recipients: Result<Vec<_>> = recipients.iter().map(|text| sealed::recipient(text)).collect();
             return sealed::seal_to_recipients(clear, &recipients?);
         }
+        sealed::seal_to_password(clear, self.password()?)
+    }
+
+    /// Could it be opened again, and is there what it would be sealed with?
+    fn refuse_unsealable(&self, bundle: &Bundle) -> Result<()> {
+        bundle.refuse_too_many_keys()?;
+        match checked_recipients(bundle.recipients().to_vec())?.is_empty() {
+            true => self.password().map(drop),
+            false => Ok(()),
+        }
+    }
+
+    /// The password to seal with, for want of recipients.
+    fn password(&self) -> Result<&Secret> {
         match (self.opened_by, self.unlock.password()) {
-            (OpenedBy::Password, Some(password)) => sealed::seal_to_password(clear, password),
+            (OpenedBy::Password, Some(password)) => Ok(password),
             (OpenedBy::Password, None) => Err(Error::new("there is no password to seal it with")
                 .hint("name a password file with --password-file, or seal to keys with --recipient age1...")),
             (OpenedBy::Identity, _) => {
@@ -193,6 +223,11 @@ fn lock(path: &Path) -> Result<File> {
             .hint("wait for the other distribute to end, then do the same again")),
         Err(TryLockError::Error(error)) => Err(Error::new("it cannot be locked").because(error)),
     }
+}
+
+/// A bundle is never overwritten by a new one.
+fn refuse_taken(path: &Path) -> Result<()> {
+    if path.symlink_metadata().is_ok() { Err(there_is_one()) } else { Ok(()) }
 }
 
 fn refuse_link(path: &Path) -> Result<()> {

@@ -62,9 +62,10 @@ fn uuid(random: Random) -> Vec<u8> {
     let mut b = bytes(16, random);
     b[6] = b[6] & 0x0f | 0x40;
     b[8] = b[8] & 0x3f | 0x80;
-    let mut text = HEXLOWER.encode(&b).into_bytes();
-    [20, 16, 12, 8].into_iter().for_each(|index| text.insert(index, b'-'));
-    text
+    let mut text = String::with_capacity(36); // growing would leave a copy behind
+    HEXLOWER.encode_append(&b, &mut text);
+    [20, 16, 12, 8].into_iter().for_each(|index| text.insert(index, '-'));
+    text.into_bytes()
 }
 
 impl FromStr for Generator {

@@ -12,7 +12,7 @@ use crate::words::{Error, FileName, GroupName, HostName, KeyName, Result, Secret
 use age::x25519;
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 /// Everything that an opened bundle holds: values, earlier values, keys, and what is known of hosts.
@@ -111,6 +111,11 @@ impl Bundle {
         entries.extend(self.locked_backup_key.clone().map(|key| (Place::LockedBackupKey, key)));
         entries.extend(self.host_keys.iter().map(|(host, key)| (Place::HostKey(host.clone()), key.clone())));
         Ok(entries)
+    }
+
+    /// An env file that could not be read again must not be sealed.
+    pub(super) fn refuse_too_many_keys(&self) -> Result<()> {
+        self.now.envs.iter().try_for_each(|(document, env)| env.refuse_too_many().map_err(|error| error.at(document)))
     }
 
     /// Makes what a bundle packed by hand lacks.
@@ -218,16 +223,6 @@ impl Bundle {
         self.is_changed |= *metadata != before;
     }
 
-    /// Sets a value of the common layer; see [`Bundle::set`].
-    pub fn set_value(&mut self, service: &ServiceName, key: &KeyName, value: Secret, now: DateTime<Utc>) -> bool {
-        self.set(&SecretName::key(service, key), value, now)
-    }
-
-    /// Sets a file of the common layer; see [`Bundle::set`].
-    pub fn set_file(&mut self, service: &ServiceName, file: &FileName, content: Secret, now: DateTime<Utc>) -> bool {
-        self.set(&SecretName::file(service, file), content, now)
-    }
-
     /// Sets a secret and keeps its earlier value. The same value again changes nothing, and says so.
     pub fn set(&mut self, name: &SecretName, value: Secret, now: DateTime<Utc>) -> bool {
         if self.now.get(name) == Some(&value) {
@@ -254,11 +249,14 @@ impl Bundle {
             return false;
         }
         let name = |key: &KeyName| SecretName::key(service, key).within(scope.clone());
-        for key in before.keys().filter(|key| env.get(key).is_none()) {
-            self.remove(&name(key), now);
+        // Maps, since a look into an env file goes through all its lines.
+        let (old, new): (HashMap<_, _>, HashMap<_, _>) = (before.pairs().collect(), env.pairs().collect());
+        for (key, value) in before.pairs().filter(|(key, _)| !new.contains_key(key)) {
+            self.changed(&name(key), Some(value.clone()), now);
+            self.record.secrets.remove(&name(key).to_string());
         }
-        for (key, value) in env.values() {
-            self.set(&name(&key), value, now);
+        for (key, _) in env.pairs().filter(|(key, value)| old.get(key) != Some(value)) {
+            self.changed(&name(key), old.get(key).map(|value| (*value).clone()), now);
         }
         self.now.envs.insert(document, env);
         self.is_changed = true;

@@ -8,10 +8,11 @@ mod list;
 mod set;
 
 use super::last_seen::LastSeen;
-use super::shared::print_note;
+use super::shared::{print_note, print_result};
 use super::{Shared, unlock};
 use crate::bundle::{Bundle, BundleFile, Scope, SecretName};
 use crate::words::{Error, GroupName, HostName, Result, ServiceName, nearest};
+use serde_json::Value;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -48,18 +49,29 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn open(shared: &Shared) -> Result<(BundleFile, Bundle)> {
-    let path = shared.project()?.bundle;
-    BundleFile::open(&path, &unlock::unlock(shared, &path)?)
+/// A bundle that was opened, and what this machine saw of it before.
+struct Opened {
+    file: BundleFile,
+    bundle: Bundle,
+    last_seen: LastSeen,
 }
 
-/// Saves what changed; only then says what that was, and which generation it became.
-fn save(file: &mut BundleFile, bundle: &mut Bundle, what: &str, shared: &Shared) -> Result<()> {
-    let mut last_seen = LastSeen::of(file.path())?;
-    last_seen.check(bundle)?;
+/// Opens the bundle. An older one, or another in its place, is refused before anybody types into it or reads from it.
+fn open(shared: &Shared) -> Result<Opened> {
+    let path = shared.project()?.bundle;
+    let (file, bundle) = BundleFile::open(&path, &unlock::unlock(shared, &path)?)?;
+    let last_seen = LastSeen::of(&path)?;
+    last_seen.check(&bundle)?;
+    Ok(Opened { file, bundle, last_seen })
+}
+
+/// Saves what changed; only then says what that was, and which generation it became. The fields are those of the JSON report.
+fn save(opened: &mut Opened, what: &str, fields: Value, shared: &Shared) -> Result<()> {
+    let Opened { file, bundle, last_seen } = opened;
+    file.could_save(bundle)?;
     let is_saved = !shared.check && file.save(bundle)?;
     if is_saved {
-        last_seen.record(bundle)?;
+        last_seen.record_saved(bundle)?;
     }
     print_note(shared, what);
     if shared.check {
@@ -67,7 +79,18 @@ fn save(file: &mut BundleFile, bundle: &mut Bundle, what: &str, shared: &Shared)
     } else if is_saved {
         print_note(shared, &generation(file, bundle));
     }
-    Ok(())
+    report(bundle, fields, shared)
+}
+
+/// The one JSON document of a command that changes the bundle, if JSON was asked for.
+fn report(bundle: &Bundle, mut fields: Value, shared: &Shared) -> Result<()> {
+    if !shared.is_json() {
+        return Ok(());
+    }
+    fields["schema"] = "distribute.bundle/1".into();
+    fields["check"] = shared.check.into();
+    fields["generation"] = bundle.generation().into();
+    print_result(&format!("{fields}\n"))
 }
 
 fn generation(file: &BundleFile, bundle: &Bundle) -> String {

@@ -2,15 +2,17 @@
 
 use crate::words::{Error, Result};
 use std::env;
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::task::{Context, Poll};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Hangup, interrupt, quit and termination are taken and dropped from here on. A handler, unlike a mask, is not inherited by the editor.
 pub struct IgnoredSignals {
-    _signals: Vec<Signal>,
-    _runtime: Runtime,
+    signals: Vec<Signal>,
+    runtime: Runtime,
 }
 
 impl IgnoredSignals {
@@ -22,7 +24,17 @@ impl IgnoredSignals {
         let kinds = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit(), SignalKind::terminate()];
         let signals = kinds.into_iter().map(signal).collect::<std::io::Result<_>>().map_err(failed)?;
         drop(inside);
-        Ok(Self { _signals: signals, _runtime: runtime })
+        Ok(Self { signals, runtime })
+    }
+
+    /// Has one of them come since this was asked last?
+    pub fn has_come(&mut self) -> bool {
+        let Self { signals, runtime } = self;
+        runtime.block_on(async {
+            tokio::task::yield_now().await; // the runtime looks at the signals when nobody else wants to run
+            let mut come = |cx: &mut Context| signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
+            poll_fn(|cx| Poll::Ready(come(cx))).await
+        })
     }
 }
 

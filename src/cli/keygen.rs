@@ -27,23 +27,24 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let head =
         format!("# created: {}\n# public key: {public}\n", Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true));
     let text = Secret::new([head.as_bytes(), identity_text(&key).expose()].concat());
+    let password = args.lock.then(|| password(shared)).transpose()?;
+    refuse_taken(&args.file)?;
     if shared.check {
-        refuse_taken(&args.file)?;
         print_note(shared, &format!("would write a new identity to {}", args.file.display()));
         return Ok(ExitCode::SUCCESS);
     }
-    let text = if args.lock { locked(&text, shared)? } else { text };
+    let text = password.map_or(Ok(text.clone()), |password| seal_identity(&text, &password))?;
     write_new(&args.file, &text)?;
     print_result(&format!("{public}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn locked(text: &Secret, shared: &Shared) -> Result<Secret> {
+/// What `--lock` locks with.
+fn password(shared: &Shared) -> Result<Secret> {
     let unlock = unlock::unlock(shared, &shared.project()?.bundle)?;
-    let password = unlock.password().ok_or_else(|| {
+    unlock.password().cloned().ok_or_else(|| {
         Error::new("there is no password to lock it with").hint("name a password file with --password-file")
-    })?;
-    seal_identity(text, password)
+    })
 }
 
 fn refuse_taken(path: &Path) -> Result<()> {

@@ -22,18 +22,13 @@ impl LastSeen {
         let path = fs::canonicalize(bundle).map_err(|e| Error::new(bundle.display().to_string()).because(e))?;
         let name = HEXLOWER.encode(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..16]);
         let file = directory()?.join(name);
-        let text = match fs::read_to_string(&file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(Error::new(file.display().to_string()).because(error)),
-        };
-        let seen = text.split_once(' ').and_then(|(id, number)| Some((id.to_owned(), number.trim().parse().ok()?)));
+        let seen = read(&file)?;
         Ok(Self { file, seen })
     }
 
     /// Refuses a bundle that is older than what was seen here, or another one in its place.
     pub fn check(&self, bundle: &Bundle) -> Result<()> {
-        let forget = format!("if this is meant, forget what was seen: rm {}", self.file.display());
+        let forget = forget(&self.file);
         match &self.seen {
             Some((id, _)) if id != bundle.id() && !id.is_empty() => {
                 let message = format!("this is another bundle ({}) than the one seen here before ({id})", bundle.id());
@@ -54,10 +49,11 @@ impl LastSeen {
         }
     }
 
-    /// Remembers the bundle as it is now.
+    /// Remembers the bundle as it is now, unless somebody saw a higher generation of it meanwhile.
     pub fn record(&mut self, bundle: &Bundle) -> Result<()> {
         let now = (bundle.id().to_owned(), bundle.generation());
-        if self.seen.as_ref() == Some(&now) {
+        self.seen = read(&self.file)?;
+        if self.seen.as_ref().is_some_and(|(id, seen)| *id == now.0 && *seen >= now.1) {
             return Ok(());
         }
         let write = || -> std::io::Result<()> {
@@ -76,6 +72,40 @@ impl LastSeen {
         self.seen = Some(now);
         Ok(())
     }
+
+    /// Remembers a bundle that was just saved; when that fails, it says that the save did not.
+    pub fn record_saved(&mut self, bundle: &Bundle) -> Result<()> {
+        self.record(bundle).map_err(|error| but_saved(bundle, error))
+    }
+
+    /// The same for a bundle that was just created.
+    pub fn record_created(path: &Path, bundle: &Bundle) -> Result<()> {
+        Self::of(path).map_err(|error| but_saved(bundle, error))?.record_saved(bundle)
+    }
+}
+
+fn but_saved(bundle: &Bundle, error: Error) -> Error {
+    let saved = Error::new(format!("it was saved as generation {}, but {error}", bundle.generation()));
+    error.hints().iter().fold(saved, |saved, hint| saved.hint(hint.clone()))
+}
+
+/// What is in the record; nothing if there is none. One that cannot be read proves nothing, and is not taken for none.
+fn read(file: &Path) -> Result<Option<(String, u64)>> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::new(file.display().to_string()).because(error).hint(forget(file))),
+    };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let seen = text.split_once(' ').and_then(|(id, number)| Some((id.to_owned(), number.trim().parse().ok()?)));
+    let damaged = || Error::new(format!("{}: what was seen of the bundle cannot be read", file.display()));
+    seen.map(Some).ok_or_else(|| damaged().hint(forget(file)))
+}
+
+fn forget(file: &Path) -> String {
+    format!("if this is meant, forget what was seen: rm {}", file.display())
 }
 
 /// `$DISTRIBUTE_STATE_DIR`, else `$XDG_STATE_HOME/distribute`, else `~/.local/state/distribute`; cron may set no HOME.

@@ -1,5 +1,6 @@
 //! What we log in with: key files, ssh-agent, and what unlocks the keys. Collected once for all hosts.
 
+use super::unlock::refuse_secret;
 use crate::bundle::Unlock;
 use crate::inventory::Host;
 use crate::transport::{Login, LoginFiles};
@@ -26,8 +27,10 @@ pub fn gather<'a>(hosts: impl Iterator<Item = &'a Host>, unlock: &Unlock) -> Res
 
 fn passphrases(unlock: &Unlock) -> Result<Vec<Secret>> {
     let mut passphrases = Vec::new();
-    if let Some(path) = std::env::var_os("DISTRIBUTE_SSH_PASSPHRASE_FILE") {
-        let file = Unlock::new().password_file(&PathBuf::from(path))?;
+    let variable = "DISTRIBUTE_SSH_PASSPHRASE_FILE";
+    if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from) {
+        refuse_secret(&path, variable)?;
+        let file = Unlock::new().password_file(&path)?;
         passphrases.extend(file.password().cloned());
     }
     passphrases.extend(unlock.password().cloned());

@@ -1,34 +1,38 @@
 //! `MemoryFile`: a file for an editor, in a private directory on a file system that lives in memory. Wiped when dropped,
-//! together with whatever the editor put beside it.
+//! together with whatever the editor put beside it. What a kill -9 left is wiped by the next one: its lock is free.
 
 use crate::bundle::system_random;
 use crate::words::{Error, Result, Secret};
 use data_encoding::HEXLOWER;
+use nix::libc;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 use zeroize::Zeroizing;
 
+const PREFIX: &str = "distribute-";
 const LARGEST: u64 = 16 << 20;
 
 /// A file of mode 0600 in a directory of mode 0700.
 pub struct MemoryFile {
     directory: PathBuf,
     path: PathBuf,
+    /// Says that we live; the system lets go of it however we end.
+    _lock: File,
 }
 
 impl MemoryFile {
     /// Makes the directory; the file comes with the first `write`.
     pub fn create(name: &str) -> Result<Self> {
-        let base = base()?;
+        places().iter().for_each(|place| sweep(place));
         let mut random = [0; 8];
         system_random(&mut random);
-        let directory = base.join(format!("distribute-{}", HEXLOWER.encode(&random)));
-        let made = DirBuilder::new().mode(0o700).create(&directory);
-        made.map_err(|e| Error::new(format!("making {}", directory.display())).because(e))?;
-        Ok(Self { path: directory.join(name), directory })
+        let directory = base()?.join(format!("{PREFIX}{}", HEXLOWER.encode(&random)));
+        let lock = locked_directory(&directory)
+            .map_err(|e| Error::new(format!("making {}", directory.display())).because(e))?;
+        Ok(Self { path: directory.join(name), directory, _lock: lock })
     }
 
     /// Where the editor finds it.
@@ -59,10 +63,39 @@ impl MemoryFile {
 
 impl Drop for MemoryFile {
     fn drop(&mut self) {
-        let entries = WalkDir::new(&self.directory).into_iter().flatten();
-        entries.filter(|entry| entry.file_type().is_file()).for_each(|entry| wipe(entry.path()));
-        let _ = fs::remove_dir_all(&self.directory);
+        wipe_directory(&self.directory);
     }
+}
+
+/// Makes and locks it under another name, so that nobody finds it unlocked under its own.
+fn locked_directory(path: &Path) -> std::io::Result<File> {
+    let beside = path.with_extension("new");
+    DirBuilder::new().mode(0o700).create(&beside)?;
+    let locked = File::open(&beside).and_then(|lock| lock.try_lock().map_err(std::io::Error::from).map(|()| lock));
+    locked.and_then(|lock| fs::rename(&beside, path).map(|()| lock)).inspect_err(|_| drop(fs::remove_dir(&beside)))
+}
+
+/// Wipes our directories whose owners are gone.
+fn sweep(place: &Path) {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let random = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).unwrap_or_default();
+        if random.len() != 16 || !random.bytes().all(|b| b.is_ascii_hexdigit()) {
+            continue;
+        }
+        let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let Ok(lock) = OpenOptions::new().read(true).custom_flags(flags).open(entry.path()) else { continue };
+        let is_ours = lock.metadata().is_ok_and(|found| found.uid() == nix::unistd::geteuid().as_raw());
+        if is_ours && lock.try_lock().is_ok() {
+            wipe_directory(&entry.path());
+        }
+    }
+}
+
+fn wipe_directory(path: &Path) {
+    let entries = WalkDir::new(path).into_iter().flatten();
+    entries.filter(|entry| entry.file_type().is_file()).for_each(|entry| wipe(entry.path()));
+    let _ = fs::remove_dir_all(path);
 }
 
 /// Overwrites and unlinks. In memory the same pages are overwritten.
@@ -78,12 +111,15 @@ fn wipe(path: &Path) {
 
 /// The user's runtime directory or shared memory, whichever is really in memory.
 fn base() -> Result<PathBuf> {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-    let places: Vec<PathBuf> = runtime.into_iter().chain([PathBuf::from("/dev/shm")]).collect();
-    places.into_iter().find(|path| is_in_memory(path)).ok_or_else(|| {
+    places().into_iter().find(|path| is_in_memory(path)).ok_or_else(|| {
         Error::new("there is no file system in memory to edit on: neither XDG_RUNTIME_DIR nor /dev/shm is one")
             .hint("secrets are never put on a disk in clear text; `distribute bundle set` needs no file")
     })
+}
+
+fn places() -> Vec<PathBuf> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    runtime.into_iter().chain([PathBuf::from("/dev/shm")]).collect()
 }
 
 #[cfg(target_os = "linux")]
@@ -116,5 +152,21 @@ mod tests {
         fs::write(directory.join("a.env~"), "backup").unwrap();
         drop(file);
         assert!(!directory.exists());
+    }
+
+    #[test]
+    fn only_what_nobody_holds_is_swept() {
+        let place = tempfile::tempdir().unwrap();
+        let [live, dead, other] = ["distribute-0123456789abcdef", "distribute-fedcba9876543210", "distribute-mine"]
+            .map(|name| place.path().join(name));
+        let lock = locked_directory(&live).unwrap();
+        drop(locked_directory(&dead).unwrap());
+        fs::create_dir(&other).unwrap();
+        fs::write(dead.join("a.env"), "A=1").unwrap();
+        sweep(place.path());
+        assert!(live.exists() && !dead.exists() && other.exists());
+        drop(lock);
+        sweep(place.path());
+        assert!(!live.exists());
     }
 }

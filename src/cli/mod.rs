@@ -96,12 +96,20 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
 
 /// `-o` is the format in front of every command and behind it; only behind `keygen` it is the file, as in age-keygen.
 fn command() -> clap::Command {
-    let command = Cli::command();
+    let command = Cli::command().mut_args(without_empty_variable);
     let output = command.get_arguments().find(|arg| arg.get_id() == "output").cloned().expect("it is a shared option");
     command.mut_subcommands(|sub| match sub.get_name() {
         "keygen" => sub,
         _ => sub.arg(output.clone().global(true)),
     })
+}
+
+/// CI sets variables that it has no value for to nothing: that counts as unset.
+fn without_empty_variable(arg: clap::Arg) -> clap::Arg {
+    match arg.get_env().and_then(std::env::var_os) {
+        Some(value) if value.is_empty() => arg.env(clap::builder::Resettable::Reset),
+        _ => arg,
+    }
 }
 
 /// The format that was given behind the command.

@@ -1,21 +1,16 @@
 //! Questions to a person at the terminal. Hidden answers come in byte by byte with echo off; nothing of them is ever shown.
 
+use super::editor::IgnoredSignals;
 use crate::words::{Error, Result, Secret};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::termios::{self, LocalFlags, SetArg, Termios};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use zeroize::Zeroizing;
 
 const LONGEST: usize = 64 * 1024;
-
-/// Asks twice for something that is not shown, until both are the same.
-pub fn hidden_twice(label: &str) -> Result<Secret> {
-    let first = hidden(label)?;
-    if hidden(&format!("{label}, again"))? == first {
-        return Ok(first);
-    }
-    Err(Error::new("the two are not the same; nothing was changed"))
-}
 
 /// Asks for something that is not shown.
 pub fn hidden(label: &str) -> Result<Secret> {
@@ -39,18 +34,20 @@ pub fn hidden(label: &str) -> Result<Secret> {
 struct Quiet {
     terminal: File,
     before: Termios,
+    signals: IgnoredSignals,
 }
 
 impl Quiet {
     fn open() -> Result<Self> {
         let failed = |error| Error::new("there is no terminal to ask on").because(error);
+        let signals = IgnoredSignals::new()?; // else a hangup or a kill would leave the terminal without echo
         let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(failed)?;
         let before = termios::tcgetattr(&terminal).map_err(|e| failed(e.into()))?;
         let mut quiet = before.clone();
         // Without ISIG, Ctrl-C arrives as a byte, and the terminal is put right before we end.
         quiet.local_flags.remove(LocalFlags::ECHO | LocalFlags::ECHONL | LocalFlags::ICANON | LocalFlags::ISIG);
         termios::tcsetattr(&terminal, SetArg::TCSAFLUSH, &quiet).map_err(|e| failed(e.into()))?;
-        Ok(Self { terminal, before })
+        Ok(Self { terminal, before, signals })
     }
 
     fn say(&mut self, text: &str) -> Result<()> {
@@ -58,11 +55,28 @@ impl Quiet {
     }
 
     fn byte(&mut self) -> Result<u8> {
+        self.wait()?;
         let mut byte = [0];
         match self.terminal.read(&mut byte) {
             Ok(1) => Ok(byte[0]),
             Ok(_) => Err(Error::new("the terminal was closed; nothing was changed")),
             Err(error) => Err(Error::new("reading from the terminal").because(error)),
+        }
+    }
+
+    /// Until there is a byte. A signal ends it; looking for one ten times a second is soon enough.
+    fn wait(&mut self) -> Result<()> {
+        loop {
+            let mut terminal = [PollFd::new(self.terminal.as_fd(), PollFlags::POLLIN)];
+            let ready = poll(&mut terminal, 100u16);
+            if self.signals.has_come() {
+                return Err(Error::new("interrupted; nothing was changed"));
+            }
+            match ready {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(Error::new("waiting for the terminal").because(std::io::Error::from(error))),
+            }
         }
     }
 }

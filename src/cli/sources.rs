@@ -41,7 +41,7 @@ impl Store {
     /// Saves the bundle if it has changed, and says so.
     pub fn save(&mut self, bundle: &mut Bundle) -> Result<()> {
         if self.file.save(bundle)? {
-            self.last_seen.record(bundle)?;
+            self.last_seen.record_saved(bundle)?;
             if !self.quiet {
                 eprintln!("{}: generation {}", self.file.path().display(), bundle.generation());
             }

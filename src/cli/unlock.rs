@@ -2,7 +2,7 @@
 
 use super::Shared;
 use crate::bundle::Unlock;
-use crate::words::Result;
+use crate::words::{Error, Result};
 use std::path::Path;
 
 /// `--password-file` or DISTRIBUTE_PASSWORD_FILE, else `vault-password` beside the bundle; then each `--identity`.
@@ -10,12 +10,45 @@ pub fn unlock(shared: &Shared, bundle: &Path) -> Result<Unlock> {
     let beside = bundle.with_file_name("vault-password");
     let mut unlock = Unlock::new();
     unlock = match &shared.password_file {
-        Some(path) => unlock.password_file(path)?,
+        Some(path) => {
+            refuse_secret(path, "--password-file or DISTRIBUTE_PASSWORD_FILE")?;
+            unlock.password_file(path)?
+        }
         None if beside.symlink_metadata().is_ok() => unlock.password_file(&beside)?,
         None => unlock.note(format!("no --password-file, and no {}", beside.display())),
     };
     for path in shared.identity.iter().filter(|path| !path.as_os_str().is_empty()) {
+        refuse_secret(path, "--identity or DISTRIBUTE_IDENTITY")?;
         unlock = unlock.identity_file(path)?;
     }
     Ok(unlock)
+}
+
+/// Refuses a path that is really a key or may be a password, before an error could show it. `given` is where it came from.
+pub(super) fn refuse_secret(path: &Path, given: &str) -> Result<()> {
+    let text = path.to_string_lossy();
+    if text.to_ascii_uppercase().contains("AGE-SECRET-KEY-") {
+        return Err(Error::new(format!("{given}: a key was given where a path belongs; it is not shown"))
+            .hint("put it into a file of mode 600 and name that; others may have seen it where it was given"));
+    }
+    if !text.contains('/') && path.symlink_metadata().is_err() {
+        return Err(Error::new(format!("{given}: there is no such file here; what was given is not shown"))
+            .hint("it wants the path of a file, not the secret itself; with ./ before it, it is shown"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_the_place_of_a_path_is_not_shown() {
+        for secret in ["AGE-SECRET-KEY-1POISON", "/x/AGE-SECRET-KEY-1POISON", "POISON", &"POISON".repeat(999)] {
+            let error = refuse_secret(Path::new(secret), "--identity").unwrap_err();
+            assert!(!error.to_string().contains("POISON") && !error.hints().join("").contains("POISON"));
+        }
+        refuse_secret(Path::new("./missing"), "--identity").unwrap();
+        refuse_secret(Path::new("Cargo.toml"), "--identity").unwrap();
+    }
 }

@@ -16,7 +16,7 @@ use ancestry::Ancestry;
 use draft::{Draft, HostDraft};
 use settings::Settings;
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use endpoint::{Connection, Endpoint, Escalation};
 
@@ -63,8 +63,13 @@ impl Inventory {
             return Err(Error::new(format!("{}: the inventory has no hosts", path.display()))
                 .hint("write [hosts] and below it: web1 = { address = \"203.0.113.10\" }"));
         }
+        let base = holder(path);
         let login = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
-        Self::resolve(&draft, login.as_deref())
+        let mut inventory = Self::resolve(&draft, login.as_deref())?;
+        for file in inventory.hosts.iter_mut().filter_map(|host| host.endpoint.identity_file.as_mut()) {
+            *file = base.join(&file); // an absolute path stays
+        }
+        Ok(inventory)
     }
 
     fn resolve(draft: &Draft, login: Option<&str>) -> Result<Self> {
@@ -113,6 +118,19 @@ impl Inventory {
         let hosts = self.hosts.iter().map(|host| host.name.as_str());
         hosts.chain(self.groups.iter().map(|group| group.name.as_str()))
     }
+}
+
+/// The directory that holds the inventory, against which a relative `identity_file` is resolved, wherever the program is
+/// started: the project, for `inventory/` and for a file in it; else the directory of the file.
+fn holder(path: &Path) -> PathBuf {
+    // `.` and `..` have no parent that could be read off.
+    let path = match path.file_name() {
+        Some(_) => path.to_owned(),
+        None => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
+    };
+    let parent = path.parent().unwrap_or(&path);
+    let is_within = path.is_file() && parent.file_name().is_some_and(|name| name == "inventory");
+    parent.parent().filter(|_| is_within).unwrap_or(parent).to_owned()
 }
 
 fn values(settings: &Settings) -> BTreeMap<String, toml::Value> {

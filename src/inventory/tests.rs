@@ -303,3 +303,18 @@ fn a_term_that_matches_nothing_is_an_error() {
     nothing("~(", "`~(` is not a regular expression", "");
     nothing("~a)|(b", "is not a regular expression", "");
 }
+
+#[test]
+fn a_relative_key_file_lies_beside_the_inventory() {
+    let project = tempfile::tempdir().unwrap();
+    let directory = project.path().join("inventory");
+    fs::create_dir(&directory).unwrap();
+    let text = "[hosts]\na = { user = 'u', identity_file = 'keys/id' }\nb = { user = 'u', identity_file = '/k' }\n";
+    fs::write(directory.join("hosts.toml"), text).unwrap();
+    fs::write(project.path().join("other.toml"), text).unwrap();
+    for path in [directory.clone(), directory.join("hosts.toml"), project.path().join("other.toml")] {
+        let inventory = Inventory::load(&path).unwrap();
+        let file = |name: &str| host(&inventory, name).endpoint.identity_file.clone().unwrap();
+        assert_eq!((file("a"), file("b")), (project.path().join("keys/id"), "/k".into()), "{}", path.display());
+    }
+}

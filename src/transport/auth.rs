@@ -15,7 +15,7 @@ use russh::{AgentAuthError, MethodKind, MethodSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixStream;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// OpenSSH's MaxAuthTries is six; one is left for whatever the server counts.
@@ -81,17 +81,36 @@ struct Attempt<'a> {
     rsa_hashes: Option<Vec<HashAlg>>,
 }
 
-/// An agent that showed its keys, and our turn to speak with it.
+/// An agent that showed its keys.
 struct Agent<'a> {
-    client: AgentClient<UnixStream>,
+    signer: AgentSigner<'a>,
     identities: Vec<AgentIdentity>,
-    _turn: SemaphorePermit<'a>,
 }
 
-enum Proof<'a> {
+/// Waits for its turn to sign, and keeps it only that long: a server that hangs must not keep the agent from other hosts.
+struct AgentSigner<'a> {
+    client: AgentClient<UnixStream>,
+    turns: &'a Semaphore,
+}
+
+impl russh::Signer for AgentSigner<'_> {
+    type Error = AgentAuthError;
+
+    async fn auth_sign(
+        &mut self,
+        identity: &AgentIdentity,
+        hash: Option<HashAlg>,
+        to_sign: Vec<u8>,
+    ) -> Result<Vec<u8>, AgentAuthError> {
+        let _turn = self.turns.acquire().await;
+        self.client.auth_sign(identity, hash, to_sign).await
+    }
+}
+
+enum Proof<'a, 's> {
     File(&'a Arc<PrivateKey>),
     Certificate(FileSigner, &'a Certificate),
-    Agent(&'a mut AgentClient<UnixStream>, &'a AgentIdentity),
+    Agent(&'a mut AgentSigner<'s>, &'a AgentIdentity),
 }
 
 impl<'a> Attempt<'a> {
@@ -178,10 +197,13 @@ impl<'a> Attempt<'a> {
         }
         let turn = socket.turns.acquire().await.ok()?;
         let asked = timeout(self.agent_limit, ask(session, socket)).await;
+        drop(turn);
         let path = socket.path.display();
         self.doing = "waiting for the server".into();
         match asked {
-            Ok(Ok((client, identities))) => return Some(Agent { client, identities, _turn: turn }),
+            Ok(Ok((client, identities))) => {
+                return Some(Agent { signer: AgentSigner { client, turns: &socket.turns }, identities });
+            }
             Ok(Err(e)) => {
                 self.remarks.push(format!("ssh-agent at {path}: {}", printable(e.to_string().as_bytes(), 120)));
             }
@@ -198,7 +220,7 @@ impl<'a> Attempt<'a> {
         for identity in &agent.identities {
             let comment = printable(identity.comment().as_bytes(), 60);
             let label = format!("{}, from ssh-agent", if comment.is_empty() { "no comment" } else { &comment });
-            let proof = Proof::Agent(&mut agent.client, identity);
+            let proof = Proof::Agent(&mut agent.signer, identity);
             match self.offer(session, &identity.public_key(), &label, proof).await {
                 Step::GoOn => {}
                 step => return step,
@@ -219,7 +241,13 @@ impl<'a> Attempt<'a> {
         self.offer(session, key.public_key(), &label, Proof::File(key)).await
     }
 
-    async fn offer(&mut self, session: &mut Session, public: &PublicKey, label: &str, mut proof: Proof<'_>) -> Step {
+    async fn offer(
+        &mut self,
+        session: &mut Session,
+        public: &PublicKey,
+        label: &str,
+        mut proof: Proof<'_, '_>,
+    ) -> Step {
         let is_certificate =
             matches!(proof, Proof::Certificate(..) | Proof::Agent(_, AgentIdentity::Certificate { .. }));
         if !is_certificate && self.refused.iter().any(|refused| refused.key_data() == public.key_data()) {
@@ -254,7 +282,7 @@ impl<'a> Attempt<'a> {
         session: &mut Session,
         public: &PublicKey,
         hash: Option<HashAlg>,
-        proof: &mut Proof<'_>,
+        proof: &mut Proof<'_, '_>,
     ) -> Result<AuthResult, AgentAuthError> {
         let user = &self.endpoint.user;
         match proof {

@@ -61,7 +61,7 @@ impl KnownHosts {
         let mut known = Self::default();
         for file in files {
             match std::fs::read(file) {
-                Ok(content) => known.read(file, &content),
+                Ok(content) => known.read(file, &content)?,
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
                 Err(e) => {
                     return Err(Error::new(format!("cannot read the known hosts in {}", file.display()))
@@ -73,15 +73,17 @@ impl KnownHosts {
         Ok(known)
     }
 
-    fn read(&mut self, file: &Path, content: &[u8]) {
+    fn read(&mut self, file: &Path, content: &[u8]) -> Result<()> {
         for (number, line) in content.split(|byte| *byte == b'\n').enumerate() {
             let at = format!("{}:{}", file.display(), number + 1);
             match parse(line) {
                 Ok(Some((marker, hosts, key))) => self.lines.push(Line { at, marker, hosts, key }),
                 Ok(None) => {}
+                Err(why) if line.trim_ascii_start().starts_with(b"@revoked") => return Err(lost_revocation(&at, &why)),
                 Err(why) => self.warnings.push(format!("{at}: {why}; this line is ignored")),
             }
         }
+        Ok(())
     }
 
     /// Lines that could not be understood, each with its place.
@@ -152,6 +154,10 @@ impl KnownHosts {
     fn matching<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Line> {
         self.lines.iter().filter(move |line| line.hosts.matches(name))
     }
+}
+
+fn lost_revocation(at: &str, why: &str) -> Error {
+    Error::new(format!("{at}: {why}")).hint("a host key is revoked in this line, so it is not passed over: correct it")
 }
 
 /// A key's type and fingerprint, as `ssh-keygen -l` shows it.

@@ -30,11 +30,6 @@ impl RunId {
     pub fn time(&self) -> DateTime<Utc> {
         self.time
     }
-
-    /// The same run, after the bundle was saved as another generation.
-    pub fn at_generation(&self, generation: u64) -> Self {
-        Self { generation, ..self.clone() }
-    }
 }
 
 impl fmt::Display for RunId {

@@ -27,7 +27,8 @@ fn a_password_seals_and_opens_and_a_wrong_one_is_named() {
 fn a_password_file_must_be_private_and_hold_something() {
     let room = Room::furnished();
     let list = |file: &str| room.run(&["bundle", "list", "--password-file", file]);
-    list("missing").fails("missing: it cannot be read");
+    list("missing").fails("--password-file or DISTRIBUTE_PASSWORD_FILE: there is no such file");
+    list("./missing").fails("missing: it cannot be read");
     for (content, word) in
         [(&b""[..], "empty"), (b"\n", "empty"), (b"a\0b", "NUL"), (&[b'x'; 5000], "4 KiB"), (b"\xff\xfe", "UTF-8")]
     {
@@ -55,7 +56,7 @@ fn an_identity_file_must_be_private_and_fit() {
     list("key").fails("mode is 0644");
     room.chmod("key", 0o600);
     list("key").ok();
-    list("missing").fails("missing: it cannot be read");
+    list("./missing").fails("missing: it cannot be read");
     room.run(&["keygen", "-o", "other"]).ok();
     assert!(list("other").fails("nothing at hand").stderr.contains("other: it is not sealed to this key"));
     list("other:key").ok();

@@ -85,3 +85,44 @@ impl Drop for Mounted {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
+
+#[test]
+fn an_older_bundle_is_refused_before_the_editor_and_by_readers() {
+    let room = Room::furnished();
+    let old = room.bundle();
+    room.feed(&["bundle", "set", "aws.ID"], b"2").ok();
+    fs::write(room.path("secrets.age"), old).unwrap();
+    for args in
+        [&["bundle", "check"][..], &["bundle", "list"], &["bundle", "get", "aws.ID"], &["bundle", "edit", "aws"]]
+    {
+        let said = room.edit(args, "touch ran").fails("generation 2 was seen");
+        assert!(said.stderr.contains("rm ") && !room.path("ran").exists(), "{}", said.stderr);
+    }
+    room.feed(&["bundle", "set", "aws.ID"], b"3").fails("generation 2 was seen");
+}
+
+#[test]
+fn somebody_else_who_saved_meanwhile_is_named_as_such() {
+    let room = Room::furnished();
+    let program = env!("CARGO_BIN_EXE_distribute");
+    room.put(
+        "editor",
+        &format!("#!/bin/sh\necho 7 | {program} bundle set aws.ID 2>/dev/null\nsed -i s/ID=1/ID=8/ $1\n"),
+    );
+    room.chmod("editor", 0o755);
+    room.edit(&["bundle", "edit", "aws"], "./editor").fails("changed on disk");
+    assert_eq!(room.run(&["bundle", "get", "aws.ID"]).ok().stdout, "7\n");
+}
+
+#[test]
+fn a_record_that_cannot_be_parsed_is_an_error() {
+    let room = Room::furnished();
+    let state = room.path("state");
+    let vars = [("DISTRIBUTE_STATE_DIR", state.to_str().unwrap())];
+    room.run_with(&["bundle", "set", "aws.ID"], b"2", &vars).ok();
+    let record = state.join(&super::room::names_in(&state)[0]);
+    fs::write(&record, "rubbish").unwrap();
+    assert!(room.run_with(&["bundle", "list"], b"", &vars).fails("cannot be read").stderr.contains("rm "));
+    fs::write(&record, "").unwrap();
+    room.run_with(&["bundle", "list"], b"", &vars).ok();
+}

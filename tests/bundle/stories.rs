@@ -115,7 +115,8 @@ fn check_writes_nothing() {
     assert!(room.bundle() == before && room.names() == names);
     let room = Room::empty();
     room.put("aws.env", "A=1\n");
-    room.run(&["bundle", "create", "aws.env", "--check"]).ok();
+    room.run(&["bundle", "create", "aws.env", "--check"]).fails("no password to seal it with");
+    room.run(&["bundle", "create", "aws.env", "--check", "--recipient", &room.public_key()]).ok();
     room.run(&["keygen", "-o", "other", "--check"]).ok();
     assert_eq!(room.names(), ["aws.env", "key"]);
 }
@@ -216,4 +217,62 @@ fn a_terminal_is_shown_no_secret_unless_asked() {
     };
     assert!(shown.contains("stdout is a terminal") && !shown.contains(POISON), "{shown}");
     assert!(on_a_terminal("bundle get aws.SECRET --reveal").unwrap().contains(POISON));
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let room = Room::furnished();
+    let names = ["DIR", "INVENTORY", "BUNDLE", "PLAYBOOK", "FORKS", "PASSWORD_FILE", "OUTPUT", "SSH_PASSPHRASE_FILE"];
+    let names = names.map(|name| format!("DISTRIBUTE_{name}"));
+    let vars: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    room.run_with(&["bundle", "check"], b"", &vars).ok();
+    let said = room.run_with(&["bundle", "check"], b"", &[("DISTRIBUTE_IDENTITY", "")]);
+    assert!(!said.fails("nothing at hand").stderr.contains("DISTRIBUTE_IDENTITY:"));
+}
+
+#[test]
+fn check_refuses_what_the_run_refuses() {
+    let room = Room::furnished();
+    room.put("aws.env", "A=1\n");
+    let key = room.public_key();
+    let taken = room.run(&["bundle", "create", "aws.env", "--recipient", &key, "--check"]);
+    assert!(!taken.fails("there is a bundle already").stderr.contains("would make"));
+    room.run(&["keygen", "-o", "locked", "--lock", "--check"]).fails("no password to lock it with");
+    fs::rename(room.path("secrets.age"), room.path("real.age")).unwrap();
+    std::os::unix::fs::symlink("real.age", room.path("secrets.age")).unwrap();
+    room.feed(&["bundle", "set", "aws.ID", "--check"], b"9").fails("symbolic link");
+}
+
+#[test]
+fn a_change_is_reported_as_one_json_document() {
+    let room = Room::furnished();
+    let report = |said: super::room::Said| serde_json::from_str::<serde_json::Value>(&said.ok().stdout).unwrap();
+    let set = |args: &[&str]| {
+        let args = [&["bundle", "set", "aws.NEW", "-o", "json"], args].concat();
+        report(room.feed(&args, b"9"))
+    };
+    let expected = |check: bool, change: &str, generation: u64| {
+        serde_json::json!({ "schema": "distribute.bundle/1", "command": "bundle set", "check": check,
+            "secret": "aws.NEW", "change": change, "generation": generation })
+    };
+    assert_eq!(set(&["--check"]), expected(true, "new", 1));
+    assert_eq!(set(&[]), expected(false, "new", 2));
+    assert_eq!(set(&["-q"]), expected(false, "unchanged", 2));
+    let edit = |editor: &str| report(room.edit(&["bundle", "edit", "aws", "-o", "json"], editor));
+    assert_eq!(edit("true")["change"], "unchanged");
+    assert_eq!((edit("sed -i s/NEW=9/NEW=8/")["change"].clone(), room.generation()), ("changed".into(), 3));
+    let room = Room::empty();
+    room.put("aws.env", "A=1\n");
+    let key = room.public_key();
+    let made = report(room.run(&["bundle", "create", "aws.env", "--recipient", &key, "-o", "json"]));
+    assert_eq!((&made["services"], &made["secrets"], &made["generation"]), (&1.into(), &1.into(), &1.into()));
+}
+
+#[test]
+fn a_long_value_comes_whole_and_a_longer_one_is_refused() {
+    let room = Room::furnished();
+    let long: String = ('a'..='z').cycle().take(300_000).collect();
+    room.feed(&["bundle", "set", "tls/long"], long.as_bytes()).ok();
+    assert!(room.run(&["bundle", "get", "tls/long"]).ok().stdout == long);
+    room.feed(&["bundle", "set", "tls/long"], &vec![b'x'; (16 << 20) + 1]).fails("larger than 16 MiB");
 }

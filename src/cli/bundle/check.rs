@@ -9,7 +9,7 @@ use crate::words::Result;
 pub struct Args {}
 
 pub fn run(_args: Args, shared: &Shared) -> Result<()> {
-    let (file, bundle) = super::open(shared)?;
+    let super::Opened { file, bundle, .. } = super::open(shared)?;
     let sealed = match file.opened_by() {
         OpenedBy::Password => "a password".to_owned(),
         OpenedBy::Identity => super::count(bundle.recipients().len(), "recipient"),

@@ -6,6 +6,7 @@ use crate::cli::shared::print_note;
 use crate::cli::{Shared, unlock};
 use crate::words::{Error, Result, Secret};
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
@@ -39,20 +40,22 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
         }
     }
     let unlock = unlock::unlock(shared, &path)?;
-    let summary =
-        [super::count(bundle.services().len(), "service"), super::count(bundle.secrets().len(), "secret")].join(", ");
+    let (services, secrets) = (bundle.services().len(), bundle.secrets().len());
+    let summary = [super::count(services, "service"), super::count(secrets, "secret")].join(", ");
+    let fields = json!({ "command": "bundle create", "services": services, "secrets": secrets });
+    BundleFile::could_create(&path, &bundle, &unlock)?;
     if shared.check {
         print_note(shared, &format!("would make {} with {summary}", path.display()));
-        return BundleFile::refuse_taken(&path).map_err(|error| error.at(path.display()));
+        return super::report(&bundle, fields, shared);
     }
     let file = BundleFile::create(&path, &mut bundle, &unlock)?;
-    LastSeen::of(&path)?.record(&bundle)?;
+    LastSeen::record_created(&path, &bundle)?;
     if !file.is_proved() {
         print_note(shared, "sealed, and not opened again to prove it: no identity is at hand (--identity)");
     }
     print_note(shared, &format!("{}, {summary}", super::generation(&file, &bundle)));
     print_note(shared, "the files it was made from still hold the secrets in clear text: remove them");
-    Ok(())
+    super::report(&bundle, fields, shared)
 }
 
 /// The files of a source, each with its place in the bundle.

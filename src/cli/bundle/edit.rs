@@ -8,6 +8,7 @@ use crate::cli::shared::print_note;
 use crate::cli::{Shared, editor};
 use crate::words::{Error, Result, Secret, ServiceName};
 use chrono::Utc;
+use serde_json::{Value, json};
 use std::io::IsTerminal;
 
 const REMARK: &[u8] = b"#! distribute: ";
@@ -21,19 +22,25 @@ pub struct Args {
 }
 
 pub fn run(args: Args, shared: &Shared) -> Result<()> {
-    let (mut file, mut bundle) = super::open(shared)?;
-    let (service, scope) = (wanted(args.service, &bundle)?, args.whose.scope());
+    let mut opened = super::open(shared)?;
+    let bundle = &mut opened.bundle;
+    let (service, scope) = (wanted(args.service, bundle)?, args.whose.scope());
     let before = match (bundle.env(&scope, &service), &scope) {
         (Some(env), _) => env.clone(),
-        (None, Scope::Common) => return Err(no_env_file(&service, &bundle)),
+        (None, Scope::Common) => return Err(no_env_file(&service, bundle)),
         (None, _) => EnvFile::default(), // a new override starts empty
     };
     let after = edited(&before, &service)?;
     if !bundle.replace_env(&scope, &service, after.clone(), Utc::now()) {
         print_note(shared, "nothing changed");
-        return Ok(());
+        return super::report(bundle, fields(&service, &scope, "unchanged"), shared);
     }
-    super::save(&mut file, &mut bundle, &format!("{service}: {}", difference(&before, &after)), shared)
+    let what = format!("{service}: {}", difference(&before, &after));
+    super::save(&mut opened, &what, fields(&service, &scope, "changed"), shared)
+}
+
+fn fields(service: &ServiceName, scope: &Scope, change: &str) -> Value {
+    json!({ "command": "bundle edit", "service": service, "scope": scope.to_string(), "change": change })
 }
 
 fn wanted(given: Option<ServiceName>, bundle: &Bundle) -> Result<ServiceName> {

@@ -23,7 +23,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
         return Err(Error::new("stdout is a terminal, where others may see it or scroll back to it")
             .hint("--reveal shows it all the same; or pipe it to where it is needed"));
     }
-    let (_, bundle) = super::open(shared)?;
+    let super::Opened { bundle, .. } = super::open(shared)?;
     print_bytes(wanted(&args, &bundle)?.expose())
 }
 

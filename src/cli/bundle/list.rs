@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub struct Args {}
 
 pub fn run(_args: Args, shared: &Shared) -> Result<()> {
-    let (file, bundle) = super::open(shared)?;
+    let super::Opened { file, bundle, .. } = super::open(shared)?;
     match shared.is_json() {
         true => print_result(&format!("{}\n", as_json(&file, &bundle))),
         false => print_result(&as_text(&file, &bundle, Utc::now())),

@@ -6,11 +6,14 @@ use crate::bundle::{Bundle, Generator, Item, SecretName, system_random};
 use crate::cli::{Shared, prompt};
 use crate::words::{Error, Period, Result, Secret};
 use chrono::Utc;
+use serde_json::json;
 use std::ffi::OsString;
-use std::io::{IsTerminal, Read};
+use std::fs::File;
+use std::io::{ErrorKind, IsTerminal, Read};
+use std::os::fd::AsFd;
 use zeroize::Zeroizing;
 
-const LARGEST: u64 = 16 << 20;
+const LARGEST: usize = 16 << 20;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -36,19 +39,21 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
     }
     let name = args.whose.name(&args.name)?;
     let generator = args.generate.as_deref().map(str::parse::<Generator>).transpose()?;
-    let (mut file, mut bundle) = super::open(shared)?;
+    let mut opened = super::open(shared)?;
+    let bundle = &mut opened.bundle;
     let value = match generator {
         Some(generator) => generator.generate(&mut system_random),
         None => value_for(&name)?,
     };
-    let what = format!("{name}: {}", apply(&mut bundle, &name, value));
+    let change = apply(bundle, &name, value);
     if generator.is_some() || args.rotate_every.is_some() {
         bundle.describe(&name, |known| {
             known.generator = generator.map(|generator| generator.to_string()).or(known.generator.take());
             known.rotate_every = args.rotate_every.or(known.rotate_every);
         });
     }
-    super::save(&mut file, &mut bundle, &what, shared)
+    let fields = json!({ "command": "bundle set", "secret": name.to_string(), "change": change });
+    super::save(&mut opened, &format!("{name}: {change}"), fields, shared)
 }
 
 fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret) -> &'static str {
@@ -62,12 +67,10 @@ fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret) -> &'static str 
 
 fn value_for(name: &SecretName) -> Result<Secret> {
     if std::io::stdin().is_terminal() {
-        return prompt::hidden_twice(&format!("value of {name}"));
+        return prompt::hidden(&format!("value of {name}"));
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(64 * 1024));
-    let read = std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes);
-    read.map_err(|e| Error::new("reading stdin").because(e))?;
-    if bytes.len() as u64 > LARGEST {
+    let bytes = read_stdin().map_err(|e| Error::new("reading stdin").because(e))?;
+    if bytes.len() > LARGEST {
         return Err(Error::new("what came on stdin is larger than 16 MiB"));
     }
     if bytes.is_empty() {
@@ -79,6 +82,29 @@ fn value_for(name: &SecretName) -> Result<Secret> {
         Item::File(_) => &bytes[..],
     };
     Ok(Secret::new(value))
+}
+
+/// Up to a little more than the largest. The buffer grows into new ones, so that each old one is wiped; `Stdin` has one
+/// that is not.
+fn read_stdin() -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut stdin = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    let mut bytes = Zeroizing::new(vec![0; 64 * 1024]);
+    let mut length = 0;
+    while length <= LARGEST {
+        if length == bytes.len() {
+            let mut larger = Zeroizing::new(vec![0; 2 * length]);
+            larger[..length].copy_from_slice(&bytes);
+            bytes = larger;
+        }
+        match stdin.read(&mut bytes[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 fn value_in_argument() -> Error {

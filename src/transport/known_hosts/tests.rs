@@ -13,7 +13,7 @@ fn key(text: &str) -> PublicKey {
 
 fn known(content: &str) -> KnownHosts {
     let mut known = KnownHosts::default();
-    known.read(Path::new("known_hosts"), content.as_bytes());
+    known.read(Path::new("known_hosts"), content.as_bytes()).unwrap();
     known
 }
 
@@ -108,8 +108,16 @@ fn a_broken_line_is_named_and_the_next_one_read() {
     assert_eq!(known.warnings().len(), 5, "{:?}", known.warnings());
     assert!(known.warnings()[0].starts_with("known_hosts:1: "), "{:?}", known.warnings());
     let mut bytes = KnownHosts::default();
-    bytes.read(Path::new("k"), &[b"\xff\xfe web1\nweb1 ", ONE.as_bytes()].concat());
+    bytes.read(Path::new("k"), &[b"\xff\xfe web1\nweb1 ", ONE.as_bytes()].concat()).unwrap();
     assert_eq!((bytes.warnings().len(), bytes.lines.len()), (1, 1));
+}
+
+#[test]
+fn a_revocation_that_cannot_be_read_is_an_error() {
+    for line in ["@revoked", "@revoked web1 ssh-ed25519 AAAA", " \t@revoked * ssh-rsa AAAA"] {
+        let error = KnownHosts::default().read(Path::new("k"), format!("\n{line}\n").as_bytes());
+        assert!(error.is_err_and(|error| error.message().starts_with("k:2: ")), "{line}");
+    }
 }
 
 #[test]

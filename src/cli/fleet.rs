@@ -217,5 +217,7 @@ pub fn known_hosts(shared: &Shared) -> Result<Arc<KnownHosts>> {
     let project = shared.project()?;
     files.push(project.bundle.with_file_name("known_hosts"));
     files.push(PathBuf::from("/etc/ssh/ssh_known_hosts"));
-    Ok(Arc::new(KnownHosts::load(&files)?))
+    let known = KnownHosts::load(&files)?;
+    known.warnings().iter().for_each(|warning| shared.detail(format_args!("{warning}")));
+    Ok(Arc::new(known))
 }

@@ -4,14 +4,17 @@
 //! One connection and one exec a host. The program says what is there (first frame); the transaction is planned from that; either
 //! `bye`, or the payload goes and the second frame comes back. `--check` is the same way up to the plan.
 
+mod talk;
+
 use crate::inventory::Endpoint;
 use crate::plan::{DesiredSet, HostFacts, Purpose, Step, Transaction};
-use crate::remote::{self, FrameReader, Pushed};
+use crate::remote::{self, Pushed};
 use crate::report::{Event, FileReport, HostReport};
-use crate::transport::{self, Channel, Connection, Deadlines, HostKeys, Login, Output};
-use crate::words::{Failure, HostName, Mode, Outcome, Phase, RunId, Secret, printable, redact};
+use crate::transport::{self, Connection, Deadlines, HostKeys, Login};
+use crate::words::{Failure, HostName, Outcome, Phase, RunId, Secret, redact};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use talk::Talk;
 use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 
 /// What is to be done for one host, and whether it may be.
@@ -378,159 +381,4 @@ fn patience(base: Duration, payload: usize, transactions: &[Transaction]) -> Dur
     });
     let transfer = (payload / SLOWEST_BYTES_A_SECOND) as u64;
     base + Duration::from_secs(transfer + seconds.sum::<u64>())
-}
-
-/// The conversation with the remote program over one channel.
-struct Talk {
-    channel: Channel,
-    frames: FrameReader,
-    stderr: Vec<u8>,
-    ended: Option<String>,
-    escalates: bool,
-    /// The payload is on its way, or there.
-    has_sent: bool,
-}
-
-impl Talk {
-    async fn begin(connection: &mut Connection, nonce: &str, plan: &HostPlan, wait: u64) -> Result<Self, Failure> {
-        let (command, before) = remote::opening(connection.longest_command());
-        let channel = connection.exec(command).await?;
-        channel.send(bytes::Bytes::from_static(before));
-        let roots: Vec<(Mode, _)> = plan.sets.iter().map(|set| (set.root_mode(), set.root.clone())).collect();
-        channel.send(remote::hello(nonce, plan.endpoint.escalation, wait, &roots).into());
-        let escalates = plan.endpoint.escalation != crate::inventory::Escalation::None;
-        Ok(Self {
-            channel,
-            frames: FrameReader::new(nonce),
-            stderr: Vec::new(),
-            ended: None,
-            escalates,
-            has_sent: false,
-        })
-    }
-
-    /// Reads until a frame is whole. `patience` begins anew with each sign that the program has come further.
-    async fn frame(
-        &mut self,
-        stop: watch::Receiver<Stop>,
-        how: Stop,
-        patience: Duration,
-    ) -> Result<remote::Frame, Failure> {
-        let stop = stopped(stop, how);
-        tokio::pin!(stop);
-        let mut phase = None;
-        let mut deadline = tokio::time::Instant::now() + patience;
-        loop {
-            let output = tokio::select! {
-                output = self.channel.next() => output,
-                () = tokio::time::sleep_until(deadline) => return Err(self.hung(patience)),
-                () = &mut stop => return Err(self.cut(how)),
-            };
-            match output {
-                Some(Output::Stdout(bytes)) => {
-                    if let Some(frame) = self.frames.feed(&bytes)? {
-                        return Ok(frame);
-                    }
-                    let now = self.frames.phase();
-                    if now != phase {
-                        phase = now;
-                        deadline = tokio::time::Instant::now() + patience;
-                    }
-                }
-                Some(Output::Stderr(bytes)) => self.hear(&bytes),
-                Some(Output::Exit(status)) => self.ended = Some(format!("it ended with status {status}")),
-                Some(Output::Signal(name)) => {
-                    self.ended = Some(format!("it was ended by signal {}", printable(name.as_bytes(), 20)))
-                }
-                Some(Output::Refused) => {
-                    return Err(Failure::new(Phase::Exec, "the server refuses to run a command for this user")
-                        .hint("look for ForceCommand in sshd_config, command= in authorized_keys, or a login shell such as nologin"));
-                }
-                None => return Err(self.silence()),
-            }
-        }
-    }
-
-    /// Keeps the last of what is said to people.
-    fn hear(&mut self, bytes: &[u8]) {
-        self.stderr.extend_from_slice(bytes);
-        let surplus = self.stderr.len().saturating_sub(4096);
-        self.stderr.drain(..surplus);
-    }
-
-    fn said(&self) -> String {
-        let text = String::from_utf8_lossy(&self.stderr);
-        // sudo complains of every host that does not know its own name, before it says what matters.
-        let mut lines = text.trim().lines().filter(|line| !line.starts_with("sudo: unable to resolve host"));
-        match lines.next_back() {
-            Some(line) => format!(": {}", printable(line.as_bytes(), 300)),
-            None => String::new(),
-        }
-    }
-
-    /// Where the host is: what it said last, or that it is being sent something.
-    fn phase(&self) -> Option<Phase> {
-        self.frames.phase().or(self.has_sent.then_some(Phase::Stage))
-    }
-
-    fn hung(&self, patience: Duration) -> Failure {
-        let phase = self.phase().unwrap_or(Phase::Exec);
-        Failure::new(
-            phase,
-            format!(
-                "no answer within {} s{}; what was sent whole, the host finishes by itself",
-                patience.as_secs(),
-                self.said()
-            ),
-        )
-        .hint("look at the host; the next run tells what state it is in, and recovers")
-    }
-
-    fn cut(&self, how: Stop) -> Failure {
-        match how {
-            Stop::Now => Failure::new(
-                self.phase().unwrap_or(Phase::Stage),
-                "interrupted while the host was being written: it has the old set or the new one, whole",
-            )
-            .hint("run this again"),
-            _ => interrupted(Phase::Exec),
-        }
-    }
-
-    /// The channel closed and there was no end mark: never a success, whatever the status says.
-    fn silence(&self) -> Failure {
-        let how = self.ended.as_deref().unwrap_or("the connection was lost");
-        match self.phase() {
-            Some(phase) => Failure::new(
-                phase,
-                format!("{how} before the answer was whole{}; the host has the old set or the new one", self.said()),
-            )
-            .hint("run this again: it finds out, and recovers"),
-            None if self.escalates => {
-                Failure::new(Phase::Become, format!("becoming root failed: {how}{}", self.said()))
-                    .hint("try it by hand on the host: sudo -n true (or doas -n true)")
-            }
-            None => Failure::new(Phase::Exec, format!("the host did not run our program: {how}{}", self.said()))
-                .hint("log in by hand and run: sh -c 'echo it works'"),
-        }
-    }
-
-    /// Nothing to do. The host is given a moment to close by itself.
-    async fn bye(&mut self) {
-        self.channel.send(bytes::Bytes::from_static(b"bye\n"));
-        self.channel.finish();
-        self.listen().await;
-    }
-
-    /// Hears the program out, for a moment: the tool that failed has said why on stderr, which may come after stdout.
-    async fn listen(&mut self) {
-        let ended = async {
-            while let Some(output) = self.channel.next().await {
-                if let Output::Stderr(bytes) = output {
-                    self.hear(&bytes);
-                }
-            }
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(2), ended).await;
-    }
 }

@@ -44,7 +44,7 @@ pub struct Errand {
     pub intent: Intent,
     /// Take over a host that held another bundle's secrets, and host keys that nobody knows.
     pub accept_new: bool,
-    /// Shorter deadlines for everything on the network.
+    /// One deadline for everything on the network, instead of those by phase.
     pub timeout: Option<Duration>,
     /// What must be done, once, before the first host is sent anything.
     pub first: Box<dyn Fn() -> Result<()> + Send + Sync>,

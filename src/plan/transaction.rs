@@ -83,8 +83,7 @@ impl Builder<'_> {
         }
         if self.is.facts.read_only && self.is.purpose.heeds_lock {
             let message = format!("cannot write in {}: Read-only file system, or not ours to write", self.is.want.root);
-            return Err(Failure::new(Phase::Stage, message)
-                .hint("nothing was changed: the old set is live; mend this and run it again"));
+            return Err(Failure::new(Phase::Stage, message).hint("nothing was changed; mend this and run it again"));
         }
         self.fence();
         self.out.steps.extend(directories);

@@ -146,7 +146,7 @@ fn hint(phase: Phase, message: &str) -> Option<String> {
         Phase::Become => {
             "allow it without a password: `USER ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d, or log in as root with a key"
         }
-        Phase::Stage => "nothing was changed: the old set is live; mend this and run it again",
+        Phase::Stage => "nothing was changed; mend this and run it again",
         Phase::Enrolment => {
             "get the newer secrets.age (git pull); another bundle is taken with: distribute setup --accept-new"
         }
@@ -296,6 +296,13 @@ pub fn push(nonce: &str, frame: &Frame) -> Pushed {
         }
     }
     result.failures.extend(failure(frame));
+    // Of several roots some may have been switched before another could not be.
+    for failure in result.failures.iter_mut().filter(|failure| matches!(failure.phase, Phase::Stage | Phase::Switch)) {
+        if !result.switched.is_empty() {
+            failure.hint =
+                Some("what was switched before has its new set, the rest is as it was; run this again".to_owned());
+        }
+    }
     result
 }
 

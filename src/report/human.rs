@@ -1,7 +1,7 @@
 //! A report for a person: what changed where, failures folded by cause, and at the end a recap, a line a host, as Ansible users know it.
 
 use super::{Event, FileReport, HostReport, Report};
-use crate::plan::Change;
+use crate::plan::{Change, Finding};
 use crate::words::{Failure, HostName, Outcome, Period, RunId};
 use chrono::{DateTime, Utc};
 use std::fmt::Write;
@@ -47,11 +47,7 @@ fn section(host: &HostReport, report: &Report, now: DateTime<Utc>) -> String {
         lines.push(format!("  > {would} the actions of {}", names.join(", ")));
     }
     for finding in host.findings.iter().take(FINDINGS_SHOWN) {
-        let mended = if finding.fixed { " (mended)" } else { "" };
-        lines.push(format!(
-            "  ! {}: {}: found {}, not {}{mended}",
-            finding.rule, finding.path, finding.found, finding.expected
-        ));
+        lines.push(finding_line(finding));
     }
     if host.findings.len() > FINDINGS_SHOWN {
         lines.push(format!("  ! and {} more", host.findings.len() - FINDINGS_SHOWN));
@@ -62,6 +58,13 @@ fn section(host: &HostReport, report: &Report, now: DateTime<Utc>) -> String {
         return String::new();
     }
     format!("{} ({})\n{}\n\n", host.host, host.address, lines.join("\n"))
+}
+
+fn finding_line(finding: &Finding) -> String {
+    let Finding { rule, path, found, expected, .. } = finding;
+    let expected = if expected == "nothing" { String::new() } else { format!(" (should be {expected})") };
+    let mended = if finding.fixed { ", mended" } else { "" };
+    format!("  ! {rule}: {path}: {found}{expected}{mended}")
 }
 
 fn file_lines(file: &FileReport, diff: bool) -> Vec<String> {
@@ -167,14 +170,16 @@ fn recap(report: &Report) -> String {
     let width = report.hosts.iter().map(|host| host.host.as_str().len()).max().unwrap_or(0);
     for host in &report.hosts {
         // Asking changes nothing.
-        let changed = if report.command == "status" { 0 } else { host.changed() };
+        let files = if report.command == "status" { 0 } else { host.changed() };
+        // A host may change beside its files: a mode that was mended, a restart that was owed.
+        let changed = files.max(usize::from(host.outcome == Outcome::Changed));
         let (unreachable, failed, skipped) = match host.outcome {
             Outcome::Unreachable => (1, 0, 0),
             Outcome::Failed => (0, 1, 0),
             Outcome::Skipped => (0, 0, 1),
             Outcome::Ok | Outcome::Changed => (0, 0, 0),
         };
-        let ok = host.files.len() - changed;
+        let ok = host.files.len() - files;
         writeln!(
             text,
             "{:<width$} : ok={ok} changed={changed} unreachable={unreachable} failed={failed} skipped={skipped}",

@@ -153,10 +153,7 @@ pub async fn run(
 fn address(endpoint: &Endpoint) -> String {
     match endpoint.connection {
         crate::inventory::Connection::Local => "local".to_owned(),
-        crate::inventory::Connection::Ssh if endpoint.address.contains(':') => {
-            format!("[{}]:{}", endpoint.address, endpoint.port)
-        }
-        crate::inventory::Connection::Ssh => format!("{}:{}", endpoint.address, endpoint.port),
+        crate::inventory::Connection::Ssh => endpoint.socket(),
     }
 }
 
@@ -185,7 +182,6 @@ impl Visit {
         } else {
             let _ = self.events.send(Event::Started(self.host().clone()));
             if let Err(failure) = self.visit().await {
-                self.report.switched |= failure.phase >= Phase::Action;
                 self.report.fail(self.scrubbed(failure));
             }
         }
@@ -294,11 +290,8 @@ impl Visit {
         self.report.owed.extend(root.owed.iter().cloned());
         self.report.lock = self.report.lock.take().or_else(|| root.lock.clone());
         self.report.dead_lock = self.report.dead_lock.take().or_else(|| root.stale_lock.clone());
-        let live: Option<RunId> = root.live.as_deref().and_then(|name| name.strip_prefix("..")?.parse().ok());
-        let backups =
-            root.inside("backups").filter_map(|(name, _)| name.strip_suffix(".tar.gz.age")?.parse::<RunId>().ok());
-        self.report.last_backup = backups.chain(self.report.last_backup.take()).max();
-        self.report.live = live.into_iter().chain(self.report.live.take()).max();
+        self.report.last_backup = root.newest_backup().into_iter().chain(self.report.last_backup.take()).max();
+        self.report.live = root.live_run().into_iter().chain(self.report.live.take()).max();
         self.report.generation = self.report.live.as_ref().map(RunId::generation);
     }
 
@@ -312,7 +305,9 @@ impl Visit {
         talk.channel.send(bytes::Bytes::from_owner(payload));
         talk.channel.finish();
         talk.has_sent = true;
-        let frame = talk.frame(self.stop.clone(), Stop::Now, patience).await?;
+        let frame = talk.frame(self.stop.clone(), Stop::Now, patience).await;
+        // Without an answer only the last sign of life tells how far it came.
+        let frame = frame.inspect_err(|failure| self.report.switched = failure.phase >= Phase::Action)?;
         let mut pushed = remote::push(nonce, &frame);
         if let Some(failure) =
             pushed.failures.first_mut().filter(|failure| matches!(failure.phase, Phase::Stage | Phase::Switch))

@@ -66,12 +66,12 @@ pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, pl
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(|e| Error::new("starting the runtime").because(e))?;
     let (hosts, interrupted) = runtime.block_on(drive(shared, sources, plans, run.clone()));
+    // A name service that hangs must not hold us.
+    runtime.shutdown_background();
     if let Some(Err(failure)) = run.ready.get() {
         let error = Error::new(&failure.message);
         return Err(failure.hint.iter().fold(error, |error, hint| error.hint(hint)));
     }
-    // A name service that hangs must not hold us.
-    runtime.shutdown_background();
     Ok(Report { command, run: id, check: shared.check, diff: shared.diff, interrupted, hosts })
 }
 
@@ -168,9 +168,8 @@ pub fn enrolled(shared: &Shared, sources: &Sources) -> Result<Vec<HostPlan>> {
     let plan = |host: &HostName| {
         let sets = sources.sets(host)?;
         let admitted = plan::admit(&sources.bundle, sources.host(host), &sets);
-        let admitted = admitted.and_then(|keys| not_revoked(keys, &known, &sources.host(host).endpoint));
         let (host_keys, refused) = match admitted {
-            Ok(keys) => (HostKeys::Pinned(keys), None),
+            Ok(keys) => pinned(keys, &known, &sources.host(host).endpoint),
             Err(failure) => (HostKeys::Pinned(Vec::new()), Some(failure)),
         };
         Ok(host_plan(sources, host, host_keys, sets, refused))
@@ -178,21 +177,16 @@ pub fn enrolled(shared: &Shared, sources: &Sources) -> Result<Vec<HostPlan>> {
     sources.hosts.iter().map(plan).collect()
 }
 
-/// A pin does not outlive the day on which somebody revokes the key.
-fn not_revoked(keys: Vec<String>, known: &KnownHosts, endpoint: &Endpoint) -> Result<Vec<String>, Failure> {
-    let at = |key: &String| {
-        known
-            .revokes(&endpoint.address, endpoint.port, key)
-            .or_else(|| known.revokes(endpoint.host.as_str(), endpoint.port, key))
-    };
-    match keys.iter().find_map(at) {
-        Some(at) => Err(Failure::new(
-            Phase::Hostkey,
-            format!("its host key is revoked by {at}; refused before anything was sent"),
-        )
-        .hint(format!("give the host a new key, then: distribute setup --hosts {} --accept-new", endpoint.host))),
-        None => Ok(keys),
-    }
+/// The pinned keys, unless one was revoked: a pin does not outlive that day.
+pub fn pinned(keys: Vec<String>, known: &KnownHosts, endpoint: &Endpoint) -> (HostKeys, Option<Failure>) {
+    let names = [endpoint.address.as_str(), endpoint.host.as_str()];
+    let at = |key: &String| names.iter().find_map(|name| known.revokes(name, endpoint.port, key));
+    let refused = keys.iter().find_map(at).map(|at| {
+        let message = format!("its host key is revoked by {at}; refused before anything was sent");
+        Failure::new(Phase::Hostkey, message)
+            .hint(format!("give the host a new key, then: distribute setup --hosts {} --accept-new", endpoint.host))
+    });
+    (HostKeys::Pinned(keys), refused)
 }
 
 /// The plan for one host; a refusal counts only where a play means it.
@@ -201,7 +195,7 @@ pub fn host_plan(
     host: &HostName,
     host_keys: HostKeys,
     sets: Vec<DesiredSet>,
-    refused: Option<crate::words::Failure>,
+    refused: Option<Failure>,
 ) -> HostPlan {
     // A host that no play means is skipped, enrolled or not.
     let refused = refused.filter(|_| !sets.is_empty());

@@ -10,7 +10,7 @@ use crate::inventory::Connection;
 use crate::plan;
 use crate::report::{HostReport, Report};
 use crate::transport::{self, HostKeys, KnownHosts};
-use crate::words::{HostName, Phase, Result};
+use crate::words::{Failure, HostName, Phase, Result};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
@@ -83,19 +83,26 @@ fn plans(args: &Args, shared: &Shared, sources: &Sources) -> Result<Vec<HostPlan
     let known = fleet::known_hosts(shared)?;
     let plan = |host: &HostName| {
         let sets = sources.sets(host)?;
-        Ok(fleet::host_plan(sources, host, host_keys(args, shared, sources, host, &known), sets, None))
+        let (host_keys, refused) = host_keys(args, shared, sources, host, &known);
+        Ok(fleet::host_plan(sources, host, host_keys, sets, refused))
     };
     sources.hosts.iter().map(plan).collect()
 }
 
 /// A pinned host stays pinned; only one that is named together with --accept-new is looked at anew.
-fn host_keys(args: &Args, shared: &Shared, sources: &Sources, host: &HostName, known: &Arc<KnownHosts>) -> HostKeys {
+fn host_keys(
+    args: &Args,
+    shared: &Shared,
+    sources: &Sources,
+    host: &HostName,
+    known: &Arc<KnownHosts>,
+) -> (HostKeys, Option<Failure>) {
     let pinned = sources.bundle.enrolment(host).map(|enrolment| enrolment.host_keys.clone()).unwrap_or_default();
     let anew = args.accept_new && shared.hosts.is_some();
     if pinned.is_empty() || pinned == [plan::LOCAL] || anew {
-        HostKeys::Known { known: known.clone(), accept_new: args.accept_new }
+        (HostKeys::Known { known: known.clone(), accept_new: args.accept_new }, None)
     } else {
-        HostKeys::Pinned(pinned)
+        fleet::pinned(pinned, known, &sources.host(host).endpoint)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::words::{
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use zeroize::Zeroizing;
 
 /// One play's files for one host, with everything that is to hold for them.
 #[derive(Clone, Debug)]
@@ -119,9 +120,12 @@ impl DesiredSet {
 
     /// The set as a gzipped tar: what is sealed for the backups, and what `age -d | tar tz` gives back without us.
     pub fn archive(&self) -> Result<Secret> {
-        let pack = || -> std::io::Result<Vec<u8>> {
-            let mut archive =
-                tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default()));
+        // Room for the worst case: a buffer that grows leaves copies behind.
+        let size: usize = self.files.iter().map(|file| file.content.len() + 4096).sum();
+        let mut packed = Zeroizing::new(Vec::with_capacity(size + size / 1000 + 4096));
+        let mut pack = || -> std::io::Result<()> {
+            let gzip = flate2::write::GzEncoder::new(&mut *packed, flate2::Compression::default());
+            let mut archive = tar::Builder::new(gzip);
             for file in &self.files {
                 let mut header = tar::Header::new_gnu();
                 header.set_mode(file.mode.bits());
@@ -129,9 +133,10 @@ impl DesiredSet {
                 header.set_mtime(0);
                 archive.append_data(&mut header, &file.path, file.content.expose())?;
             }
-            archive.into_inner()?.finish()
+            archive.into_inner()?.finish().map(drop)
         };
-        pack().map(Secret::new).map_err(|e| Error::new("packing the backup").because(e))
+        pack().map_err(|e| Error::new("packing the backup").because(e))?;
+        Ok(Secret::new(std::mem::take(&mut *packed)))
     }
 
     /// The bundle's services that this set is made of.
@@ -208,7 +213,7 @@ impl Source<'_> {
     fn union(&self, entitled: &Entitled) -> Result<DesiredFile> {
         let service = &entitled.service.name;
         let mut seen: BTreeMap<KeyName, (ServiceName, Secret)> = BTreeMap::new();
-        let (mut values, mut bytes) = (Vec::new(), zeroize::Zeroizing::new(Vec::with_capacity(64 * 1024)));
+        let mut values = Vec::new();
         for source in &entitled.sources {
             let Some(env) = self.content(source)?.env else { continue };
             for (key, value) in docker_values(source, &env)? {
@@ -222,14 +227,18 @@ impl Source<'_> {
                     }
                     None => {}
                 }
-                for part in [key.as_str().as_bytes(), b"=", value.expose(), b"\n"] {
-                    bytes.extend_from_slice(part);
-                }
                 seen.insert(key.clone(), (source.clone(), value.clone()));
                 values.push((key, value));
             }
         }
-        Ok(self.file(entitled, format!("{service}.env"), Secret::new(bytes.to_vec()), values))
+        let size = values.iter().map(|(key, value)| key.as_str().len() + value.len() + 2).sum();
+        let mut bytes = Vec::with_capacity(size);
+        for (key, value) in &values {
+            for part in [key.as_str().as_bytes(), b"=", value.expose(), b"\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        Ok(self.file(entitled, format!("{service}.env"), Secret::new(bytes), values))
     }
 
     fn file(&self, entitled: &Entitled, path: String, content: Secret, values: Vec<(KeyName, Secret)>) -> DesiredFile {

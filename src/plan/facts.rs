@@ -1,6 +1,7 @@
 //! What a host says is there. It is the host's word: bounded and checked when it is read (`remote::reply`), believed only about itself.
 
-use crate::words::{FileName, KeyName, Mode, Principal, ServiceName};
+use super::policy;
+use crate::words::{FileName, KeyName, Mode, Principal, RunId, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What one host said of itself and of each root that it was asked for.
@@ -44,6 +45,16 @@ pub struct RootFacts {
 }
 
 impl RootFacts {
+    /// The run that made the live set, if it is one of ours.
+    pub fn live_run(&self) -> Option<RunId> {
+        policy::run_of_set(self.live.as_deref()?)
+    }
+
+    /// The run of the newest sealed copy.
+    pub fn newest_backup(&self) -> Option<RunId> {
+        self.inside("backups").filter_map(|(name, _)| policy::run_of_backup(name)).max()
+    }
+
     /// What lies directly in a directory: names and what they are.
     pub fn inside<'a>(&'a self, directory: &str) -> impl Iterator<Item = (&'a str, &'a Stat)> {
         let prefix = format!("{directory}/");

@@ -3,7 +3,8 @@
 /// Every control character, escape, bidirectional mark and broken byte is written as an escape; at most `limit` characters are kept.
 pub fn printable(bytes: &[u8], limit: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let mut shown = String::new();
+    // Also secrets come through here, to be found in a text: what grows leaves copies behind.
+    let mut shown = String::with_capacity(text.len().min(limit.saturating_mul(4)));
     for (count, c) in text.trim_end().chars().enumerate() {
         if count == limit {
             shown.push('…');

@@ -17,7 +17,8 @@ pub fn redact<'a>(text: &str, secrets: impl Iterator<Item = &'a Secret>) -> Stri
     let places = places(&chars);
     for secret in secrets.filter(|secret| secret.len() >= SHORTEST) {
         let shown = zeroize::Zeroizing::new(printable(secret.expose(), usize::MAX));
-        let secret: zeroize::Zeroizing<Vec<char>> = zeroize::Zeroizing::new(shown.chars().collect());
+        let mut secret = zeroize::Zeroizing::new(Vec::with_capacity(shown.len()));
+        secret.extend(shown.chars());
         let length = secret.len().min(STRETCH);
         if length < STRETCH {
             let whole = (0..chars.len()).filter(|at| length > 0 && chars[*at..].starts_with(&secret));

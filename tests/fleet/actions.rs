@@ -118,8 +118,10 @@ fn a_set_that_makes_a_service_ill_is_switched_back() {
     let (before, first) = (link(), acted(ws.web1()));
     ws.set("api.API_PORT", "666");
     ws.set("aws.AWS_ACCESS_KEY_ID", "goes with it");
-    let why = error(&ws.json(&["deploy"], 2), "web1");
+    let report = ws.json(&["deploy"], 2);
+    let why = error(&report, "web1");
     assert!(why.starts_with("health: ") && why.contains("`api`") && why.contains("switched back"), "{why}");
+    assert_eq!(of(&report, "web1")["files"], serde_json::json!([]), "nothing is changed");
     assert_eq!(link(), before);
     assert!(ws.web1().read(&format!("{ROOT}/secrets/api.env")).contains("API_PORT=8080"));
     assert!(ws.web1().read(&format!("{ROOT}/secrets/aws.env")).contains("AKIAEXAMPLE"), "all of the old set");

@@ -260,8 +260,9 @@ fn a_pin_does_not_outlive_a_revocation() {
     let known = fs::read_to_string(&file).unwrap();
     let key = known.lines().next().unwrap().split_once(' ').unwrap().1;
     fs::write(&file, format!("@revoked * {key}\n")).unwrap();
-    let report = ws.json(&["deploy"], 4);
-    let why = error(&report, "web1");
-    assert!(why.starts_with("hostkey: ") && why.contains("revoked by") && why.contains("known_hosts:1"), "{why}");
+    for command in ["deploy", "setup", "status"] {
+        let why = error(&ws.json(&[command], 4), "web1");
+        assert!(why.starts_with("hostkey: ") && why.contains("revoked by") && why.contains("known_hosts:1"), "{why}");
+    }
     ws.assert_no_leak();
 }

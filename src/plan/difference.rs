@@ -158,8 +158,7 @@ impl Difference<'_> {
     }
 
     fn finding(&self, rule: &'static str, path: &str, severity: Severity, expected: &str, found: &str) -> Finding {
-        let path = self.want.root.join(&format!("secrets/{}", printable(path.as_bytes(), 300)));
-        Finding { rule, path, severity, expected: expected.to_owned(), found: found.to_owned(), fixed: false }
+        self.at_root(rule, &format!("secrets/{path}"), severity, expected, found)
     }
 
     /// Files in the live set that its manifest does not name, relative to the set.
@@ -327,7 +326,7 @@ impl Difference<'_> {
     }
 
     fn at_root(&self, rule: &'static str, path: &str, severity: Severity, expected: &str, found: &str) -> Finding {
-        let path = self.want.root.join(path);
+        let path = self.want.root.join(&printable(path.as_bytes(), 300));
         Finding { rule, path, severity, expected: expected.to_owned(), found: found.to_owned(), fixed: false }
     }
 

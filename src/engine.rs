@@ -7,7 +7,7 @@
 mod talk;
 
 use crate::inventory::Endpoint;
-use crate::plan::{DesiredSet, HostFacts, Purpose, Step, Transaction};
+use crate::plan::{DesiredSet, HostFacts, Purpose, Rule, Step, Transaction};
 use crate::remote::{self, Pushed};
 use crate::report::{Event, FileReport, HostReport};
 use crate::transport::{self, Connection, Deadlines, HostKeys, Login};
@@ -338,7 +338,10 @@ impl Visit {
             true => Err(Failure::new(Phase::Switch, "the host took everything and is still not as it should be")
                 .hint("somebody else may be at work there: run distribute status")),
             false => {
-                self.report.findings.iter_mut().for_each(|finding| finding.fixed = finding.rule != "unexpected-file");
+                self.report
+                    .findings
+                    .iter_mut()
+                    .for_each(|finding| finding.fixed = finding.rule != Rule::UnexpectedFile);
                 Ok(())
             }
         }

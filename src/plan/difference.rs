@@ -1,9 +1,7 @@
 //! `Difference`: what a play wants on a host beside what is there. It only reads; `Transaction` makes steps of it.
 
 use super::policy::{self, on_the_wire};
-use super::{
-    Change, DesiredFile, DesiredSet, FileChange, Finding, KeyChange, Purpose, RootFacts, Severity, Stat, Step,
-};
+use super::{Change, DesiredFile, DesiredSet, FileChange, Finding, KeyChange, Purpose, RootFacts, Rule, Stat, Step};
 use crate::words::{Mode, RunId, Secret, ServiceName, printable};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,23 +120,11 @@ impl Difference<'_> {
             let Some(hash) = self.facts.hashes.get(&self.in_live(path)) else { continue };
             let found = (self.purpose.mac)(hash.as_bytes());
             if found != *mac {
-                findings.push(self.finding(
-                    "drift",
-                    path,
-                    Severity::High,
-                    &mac[..mac.len().min(8)],
-                    &found[..found.len().min(8)],
-                ));
+                findings.push(self.finding(Rule::Drift, path, short(mac), short(&found)));
             }
         }
         for path in self.strangers_in_live() {
-            findings.push(self.finding(
-                "unexpected-file",
-                &path,
-                Severity::Medium,
-                "nothing",
-                "a file that we did not put there",
-            ));
+            findings.push(self.finding(Rule::UnexpectedFile, &path, "nothing", "a file that we did not put there"));
         }
         let links = self.want.link_names();
         for (name, stat) in self.facts.inside("secrets") {
@@ -152,13 +138,13 @@ impl Difference<'_> {
                 () if policy::is_kept(name) => ("nothing", "kept from before a run: look at it, and remove it"),
                 () => ("nothing", "a file that we did not put there"),
             };
-            findings.push(self.finding("unexpected-file", name, Severity::Medium, expected, found));
+            findings.push(self.finding(Rule::UnexpectedFile, name, expected, found));
         }
         findings
     }
 
-    fn finding(&self, rule: &'static str, path: &str, severity: Severity, expected: &str, found: &str) -> Finding {
-        self.at_root(rule, &format!("secrets/{path}"), severity, expected, found)
+    fn finding(&self, rule: Rule, path: &str, expected: &str, found: &str) -> Finding {
+        self.at_root(rule, &format!("secrets/{path}"), expected, found)
     }
 
     /// Files in the live set that its manifest does not name, relative to the set.
@@ -302,17 +288,16 @@ impl Difference<'_> {
         // With a new set comes a new copy.
         let sealed =
             self.unsealed_run().filter(|_| !new_set).map(|run| format!("backups/{}", policy::backup_name(&run)));
-        let sealed = sealed
-            .map(|path| self.at_root("missing", &path, Severity::Medium, "the live set's sealed copy", "nothing"));
+        let sealed = sealed.map(|path| self.at_root(Rule::Missing, &path, "the live set's sealed copy", "nothing"));
         wrong_modes.chain(sealed).chain(self.strange_files()).collect()
     }
 
     fn wrong_mode(&self, path: &str, expected: Mode) -> Option<Finding> {
         let Some(stat) = self.facts.entries.get(path) else {
-            return Some(self.at_root("missing", path, Severity::Medium, &expected.to_string(), "nothing"));
+            return Some(self.at_root(Rule::Missing, path, &expected.to_string(), "nothing"));
         };
-        let (rule, severity) = policy::mode_rule(stat.mode, expected)?;
-        Some(self.at_root(rule, path, severity, &expected.to_string(), &stat.mode.to_string()))
+        let rule = policy::mode_rule(stat.mode, expected)?;
+        Some(self.at_root(rule, path, &expected.to_string(), &stat.mode.to_string()))
     }
 
     /// Something that is not ours in the place of one of our files.
@@ -322,12 +307,11 @@ impl Difference<'_> {
             .admin_files()
             .into_iter()
             .filter(|(path, content)| self.facts.entries.contains_key(*path) && !self.is_same(path, content));
-        files.map(|(path, _)| self.at_root("drift", path, Severity::High, "our file", "something else in its place"))
+        files.map(|(path, _)| self.at_root(Rule::Drift, path, "our file", "something else in its place"))
     }
 
-    fn at_root(&self, rule: &'static str, path: &str, severity: Severity, expected: &str, found: &str) -> Finding {
-        let path = self.want.root.join(&printable(path.as_bytes(), 300));
-        Finding { rule, path, severity, expected: expected.to_owned(), found: found.to_owned(), fixed: false }
+    fn at_root(&self, rule: Rule, path: &str, expected: &str, found: &str) -> Finding {
+        Finding::new(rule, self.want.root.join(&printable(path.as_bytes(), 300)), expected, found)
     }
 
     /// The oldest backups, when there are `coming` more.
@@ -341,6 +325,11 @@ impl Difference<'_> {
         let surplus = (backups.len() + coming).saturating_sub(self.want.keep as usize);
         backups.iter().take(surplus).map(|run| format!("backups/{}", policy::backup_name(run))).collect()
     }
+}
+
+/// As much of a fingerprint as is shown.
+fn short(print: &str) -> &str {
+    print.get(..8).unwrap_or(print)
 }
 
 /// Of a run that is about to take a lock, or did not live to: no secret is in it, and alone it is no reason for a push.

@@ -1,22 +1,77 @@
 //! `Finding`: one departure that was seen: rule, path, expected, found, severity.
 
+use super::Rule;
+use crate::words::{Error, Result, nearest};
+use std::fmt;
+use std::str::FromStr;
+
 /// How bad a departure is; the worse, the later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
+    /// Worth knowing, and nobody's fault.
     Info,
     Low,
     Medium,
     High,
 }
 
-/// Words of the design's rule list; `path` is absolute on the host.
+impl Severity {
+    /// From the least to the worst.
+    pub const ALL: [Self; 4] = [Self::Info, Self::Low, Self::Medium, Self::High];
+
+    /// The word in reports and behind `--severity`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Severity {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|severity| severity.as_str() == text).ok_or_else(|| {
+            let error = Error::new(format!("`{}` is not a severity", text.escape_debug()));
+            match nearest(text, Self::ALL.iter().map(|severity| severity.as_str())) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint("there are info, low, medium and high"),
+            }
+        })
+    }
+}
+
+/// A departure from a rule. All texts are safe for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
-    pub rule: &'static str,
+    pub rule: Rule,
+    /// Absolute on the host.
     pub path: String,
     pub severity: Severity,
     pub expected: String,
     pub found: String,
+    /// It was seen, and is gone now.
     pub fixed: bool,
+    /// The command or the act that mends it, where one is known.
+    pub fix: Option<String>,
+    /// Does `audit --fix` mend it?
+    pub fixable: bool,
+}
+
+impl Finding {
+    /// One that is as bad as its rule says, and that nobody has mended.
+    pub fn new(rule: Rule, path: String, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        let (expected, found) = (expected.into(), found.into());
+        Self { rule, path, severity: rule.severity(), expected, found, fixed: false, fix: None, fixable: false }
+    }
 }

@@ -13,6 +13,7 @@ mod facts;
 mod finding;
 mod policy;
 mod refusal;
+mod rule;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -24,5 +25,6 @@ pub use enrolment::{LOCAL, admit, override_groups, roots, wanted};
 pub use facts::{HostFacts, Kind, Manifest, RootFacts, Stat};
 pub use finding::{Finding, Severity};
 pub use refusal::lock_failure;
+pub use rule::Rule;
 pub use step::{Staged, Step};
 pub use transaction::{Purpose, Transaction};

@@ -1,6 +1,6 @@
 //! The one place where 700 and 600, and the names of things on a host, are written.
 
-use super::Severity;
+use super::Rule;
 use crate::words::{Mode, Principal, RunId};
 
 /// `secrets/`, `backups/`, `.distribute/` and every set, unless the play says otherwise of its own.
@@ -48,15 +48,15 @@ pub fn manifest_name(set: &str) -> String {
 }
 
 /// The audit's word for a mode that is not the expected one: the worst that is true of it.
-pub fn mode_rule(found: Mode, expected: Mode) -> Option<(&'static str, Severity)> {
+pub fn mode_rule(found: Mode, expected: Mode) -> Option<Rule> {
     let more = found.bits() & !expected.bits();
     let rule = match () {
         () if found == expected => return None,
-        () if more & 0o002 != 0 => ("world-writable", Severity::High),
-        () if more & 0o005 != 0 => ("world-readable", Severity::High),
-        () if more & 0o020 != 0 => ("group-writable", Severity::High),
-        () if more & 0o050 != 0 => ("group-readable", Severity::Medium),
-        () => ("wrong-mode", Severity::Low),
+        () if more & 0o002 != 0 => Rule::WorldWritable,
+        () if more & 0o005 != 0 => Rule::WorldReadable,
+        () if more & 0o020 != 0 => Rule::GroupWritable,
+        () if more & 0o050 != 0 => Rule::GroupReadable,
+        () => Rule::WrongMode,
     };
     Some(rule)
 }

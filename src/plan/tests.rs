@@ -182,7 +182,7 @@ fn a_hand_edit_is_kept_and_said() {
     let mut facts = right(&want);
     facts.hashes.insert(format!("secrets/{LIVE}/aws.env"), desired::sha256(b"A=mine"));
     let transaction = plan(&want, &facts).unwrap();
-    assert_eq!(transaction.findings.iter().map(|finding| finding.rule).collect::<Vec<_>>(), ["drift"]);
+    assert_eq!(transaction.findings.iter().map(|finding| finding.rule).collect::<Vec<_>>(), [Rule::Drift]);
     let keep = format!("keep secrets/{LIVE}/aws.env secrets/..kept-{RUN}/set-aws.env");
     let verbs = verbs(&transaction);
     let at = |verb: &str| verbs.iter().position(|other| other == verb).unwrap_or_else(|| panic!("{verb}: {verbs:?}"));
@@ -319,10 +319,10 @@ fn what_is_mended_beside_the_files_is_said() {
     let found: Vec<_> = transaction.findings.iter().map(|finding| (finding.rule, finding.path.as_str())).collect();
     let sealed = format!("/opt/app/backups/{}.tar.gz.age", &LIVE[2..]);
     let expected = [
-        ("world-writable", "/opt/app/secrets"),
-        ("world-readable", "/opt/app/vault-password"),
-        ("missing", "/opt/app/backups/key.age"),
-        ("missing", &sealed),
+        (Rule::WorldWritable, "/opt/app/secrets"),
+        (Rule::WorldReadable, "/opt/app/vault-password"),
+        (Rule::Missing, "/opt/app/backups/key.age"),
+        (Rule::Missing, sealed.as_str()),
     ];
     assert_eq!(found, expected);
     let verbs = verbs(&transaction);
@@ -345,7 +345,7 @@ fn a_foreign_password_file_is_kept_before_ours_takes_its_place() {
             |verb: &str| verbs.iter().position(|other| other == verb).unwrap_or_else(|| panic!("{verb}: {verbs:?}"));
         let how = if kind == Kind::File { "keep" } else { "move" };
         assert!(at(&format!("{how} vault-password secrets/..kept-{RUN}/vault-password")) < at("put vault-password"));
-        assert_eq!(transaction.findings[0].rule, "drift");
+        assert_eq!(transaction.findings[0].rule, Rule::Drift);
     }
 }
 
@@ -379,7 +379,7 @@ fn another_bundles_copies_are_kept_apart_and_its_hashes_not_judged() {
     };
     facts.hashes.insert(format!("secrets/{LIVE}/aws.env"), desired::sha256(b"A=1"));
     let transaction = Transaction::new(&want, &facts, 0, &purpose).unwrap();
-    assert!(transaction.findings.iter().all(|finding| finding.rule != "drift"), "{:?}", transaction.findings);
+    assert!(transaction.findings.iter().all(|finding| finding.rule != Rule::Drift), "{:?}", transaction.findings);
     let copy = format!("{}.tar.gz.age", &LIVE[2..]);
     assert!(verbs(&transaction).contains(&format!("move backups/{copy} secrets/..kept-{RUN}/{copy}")));
 }

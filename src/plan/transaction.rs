@@ -5,7 +5,7 @@
 use super::difference::{Difference, Place, can_travel, is_lock_record};
 use super::policy::{self, on_the_wire};
 use super::refusal::refuse;
-use super::{Change, DesiredSet, FileChange, Finding, Kind, Manifest, RootFacts, Staged, Stat, Step};
+use super::{Change, DesiredSet, FileChange, Finding, Kind, Manifest, RootFacts, Rule, Staged, Stat, Step};
 use crate::words::{Failure, Phase, RunId, Secret, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -303,7 +303,7 @@ impl Builder<'_> {
 
     /// Hand-edited and foreign files of the live set get a second name, before the set goes out of sight.
     fn keep_drifted(&self, kept: &str) -> Vec<Step> {
-        let drifted = self.out.findings.iter().filter(|finding| finding.rule == "drift");
+        let drifted = self.out.findings.iter().filter(|finding| finding.rule == Rule::Drift);
         let prefix = self.is.want.root.join("secrets/");
         let drifted = drifted.filter_map(|finding| finding.path.strip_prefix(&prefix).map(str::to_owned));
         let paths: BTreeSet<String> =

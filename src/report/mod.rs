@@ -3,7 +3,7 @@
 mod human;
 mod json;
 
-use crate::plan::{Change, Finding, KeyChange};
+use crate::plan::{Change, Finding, KeyChange, Severity};
 use crate::words::{Failure, HostName, Outcome, RunId, ServiceName};
 
 pub use human::{human, progress};
@@ -31,6 +31,8 @@ pub struct Report {
     /// Keys and fingerprints were asked for.
     pub diff: bool,
     pub interrupted: bool,
+    /// Of an audit: findings at or above this make it exit 3.
+    pub fail_on: Option<Severity>,
     /// In inventory order.
     pub hosts: Vec<HostReport>,
 }
@@ -48,6 +50,8 @@ pub struct HostReport {
     pub seconds: f64,
     pub files: Vec<FileReport>,
     pub findings: Vec<Finding>,
+    /// Findings that somebody accepted, and that do not count.
+    pub accepted: usize,
     /// Why it failed or could not be reached.
     pub error: Option<Failure>,
     /// Was something switched, and is it live still?
@@ -93,6 +97,7 @@ impl HostReport {
             seconds: 0.0,
             files: Vec::new(),
             findings: Vec::new(),
+            accepted: 0,
             error: None,
             switched: false,
             kept: Vec::new(),
@@ -136,12 +141,20 @@ impl Report {
         self.hosts.iter().map(|host| host.findings.len()).sum()
     }
 
-    /// 0, 2, 4 or 130, as the design says.
+    /// Is there a finding that counts, and that was not mended?
+    pub fn is_departed(&self) -> bool {
+        let Some(least) = self.fail_on else { return false };
+        let mut findings = self.hosts.iter().flat_map(|host| &host.findings);
+        findings.any(|finding| finding.severity >= least && !finding.fixed)
+    }
+
+    /// 0, 2, 3, 4 or 130, as the design says.
     pub fn exit_status(&self) -> u8 {
         match () {
             () if self.interrupted => 130,
             () if self.count(Outcome::Failed) > 0 => 2,
             () if self.count(Outcome::Unreachable) > 0 => 4,
+            () if self.is_departed() => 3,
             () => 0,
         }
     }

@@ -3,6 +3,7 @@
 use crate::remote_shell::*;
 use crate::state::{assert_tidy, env, names};
 use distribute::plan::Kind;
+use distribute::plan::Rule;
 use distribute::remote;
 use distribute::words::Phase;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -270,7 +271,7 @@ fn odd_names_and_kinds_do_not_break_the_look() {
         assert!(host.plan(&want).unwrap().is_empty(), "{shell}: strangers beside our links are no reason to write");
         let findings = host.plan(&want).unwrap().findings;
         assert!(findings.len() >= odd.len(), "{shell}: {} of {}", findings.len(), odd.len());
-        assert!(findings.iter().all(|finding| finding.rule == "unexpected-file"));
+        assert!(findings.iter().all(|finding| finding.rule == Rule::UnexpectedFile));
         // In the live set: a pipe and a device are never opened, and the next set is without them.
         mkfifo(&secrets.join("..data/pipe"));
         if is_root() {

@@ -4,7 +4,7 @@ use super::entitlement::{Entitled, Entitlement, entitlements};
 use super::policy;
 use crate::bundle::{Bundle, EnvFile};
 use crate::inventory::{Host, Inventory};
-use crate::playbook::{Access, Format, Playbook, Probe};
+use crate::playbook::{Access, Action, Consumer, Format, Playbook, Probe};
 use crate::words::{
     Error, FileName, KeyName, Mode, PlayName, Principal, RemotePath, Result, Secret, ServiceName, nearest,
 };
@@ -37,6 +37,8 @@ pub struct DesiredService {
     pub name: ServiceName,
     /// The bundle's services that its files are made of.
     pub sources: Vec<ServiceName>,
+    /// Who reads its files, as far as the playbook says.
+    pub consumers: Vec<Consumer>,
     /// Program and arguments; `None` runs nothing.
     pub action: Option<Vec<String>>,
     /// `["http", url]` or `["command", program, ...]`, and within how many seconds.
@@ -155,7 +157,8 @@ impl DesiredService {
             (probe, health.within.as_secs())
         });
         let action = entitled.service.on_change.as_ref().map(|action| action.argv());
-        Self { name: entitled.service.name.clone(), sources: entitled.sources.clone(), action, health }
+        let consumers = entitled.service.on_change.as_ref().map(Action::consumers).unwrap_or_default();
+        Self { name: entitled.service.name.clone(), sources: entitled.sources.clone(), consumers, action, health }
     }
 }
 

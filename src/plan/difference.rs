@@ -66,14 +66,20 @@ impl Difference<'_> {
     }
 
     fn change_of(&self, file: &DesiredFile) -> Change {
-        let at = self.in_live(&file.path);
-        let Some(stat) = self.live_set().and_then(|_| self.facts.entries.get(&at)) else { return Change::Added };
-        if !stat.is_file() || self.facts.hashes.get(&at) != Some(&file.sha256) {
-            return Change::Changed;
+        if self.live_set().is_none_or(|_| !self.facts.entries.contains_key(&self.in_live(&file.path))) {
+            return Change::Added;
         }
+        let Some((_, stat)) = self.same_before(file) else { return Change::Changed };
         let right = stat.mode == file.mode && stat.belongs_to(&file.owner, &file.group) && stat.links == 1;
         let place = self.place(file.link_name());
         if right && matches!(place, Place::Right) { Change::None } else { Change::Access }
+    }
+
+    /// The file of the live set with the same content, if there is one.
+    pub fn same_before(&self, file: &DesiredFile) -> Option<(String, &Stat)> {
+        let path = self.live_set().map(|_| self.in_live(&file.path))?;
+        let stat = self.facts.entries.get(&path).filter(|stat| stat.is_file())?;
+        (self.facts.hashes.get(&path) == Some(&file.sha256)).then_some((path, stat))
     }
 
     fn key_changes(&self, file: &DesiredFile) -> Vec<KeyChange> {

@@ -13,6 +13,43 @@ pub struct HostFacts {
     pub missing: Vec<String>,
     /// In the order in which the roots were asked for.
     pub roots: Vec<RootFacts>,
+    /// Only for an audit, as everything below: what is mounted there, in the kernel's order.
+    pub mounts: Vec<Mount>,
+    /// Devices and files that memory is swapped to, and that are not known to be encrypted.
+    pub clear_swaps: Vec<String>,
+    /// What runs of each consumer that was asked about, in the order of asking; a compose service may run several times.
+    pub consumers: Vec<Vec<Instance>>,
+}
+
+impl HostFacts {
+    /// The mount that a path lies on.
+    pub fn mount_of(&self, path: &str) -> Option<&Mount> {
+        let is_above = |mount: &&Mount| {
+            let point = mount.point.trim_end_matches('/');
+            path.strip_prefix(point).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        // The last of equals covers those before it.
+        self.mounts.iter().filter(is_above).max_by_key(|mount| mount.point.len())
+    }
+}
+
+/// A line of the kernel's list of mounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    pub point: String,
+    /// `ext4`, `fuse.sshfs`.
+    pub kind: String,
+    pub options: Vec<String>,
+}
+
+/// A running unit or container, by the host's clock, in seconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    pub name: String,
+    pub made: i64,
+    pub started: i64,
+    /// Of a unit: when its state last changed, as a reload does.
+    pub changed: i64,
 }
 
 /// What is there at one root and below it.
@@ -42,6 +79,14 @@ pub struct RootFacts {
     pub owed: BTreeSet<ServiceName>,
     /// Of the live set.
     pub manifest: Manifest,
+    /// Only for an audit, as everything below: directories that could not be read.
+    pub shut: BTreeSet<String>,
+    /// Entries beyond the mode, by path: `user:1000:r--, mask::r--`.
+    pub acls: BTreeMap<String, String>,
+    /// File capabilities, by path: `cap_net_raw=ep`.
+    pub capabilities: BTreeMap<String, String>,
+    /// Files in `backups/` that are not sealed.
+    pub unsealed: BTreeSet<String>,
 }
 
 impl RootFacts {

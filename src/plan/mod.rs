@@ -22,7 +22,7 @@ mod transaction;
 pub use change::{Change, FileChange, KeyChange};
 pub use desired::{DesiredFile, DesiredService, DesiredSet};
 pub use enrolment::{LOCAL, admit, override_groups, roots, wanted};
-pub use facts::{HostFacts, Kind, Manifest, RootFacts, Stat};
+pub use facts::{HostFacts, Instance, Kind, Manifest, Mount, RootFacts, Stat};
 pub use finding::{Finding, Severity};
 pub use refusal::lock_failure;
 pub use rule::Rule;

@@ -99,6 +99,8 @@ fn verbs(transaction: &Transaction) -> Vec<String> {
         Step::Fence { generation, .. } => format!("fence {generation}"),
         Step::Expect(live) => format!("expect {}", live.as_deref().unwrap_or("-")),
         Step::Directory { path, mode, .. } => format!("dir {path} {mode}"),
+        Step::Mend { directory, names, mode, .. } => format!("mend {directory} {mode} {}", names.join(" ")),
+        Step::Age { like, paths } => format!("age {like} {}", paths.join(" ")),
         Step::Own { paths, mode, .. } => format!("own {mode} {}", paths.join(" ")),
         Step::Sync(_) => "sync".to_owned(),
         Step::Flush(_) => "flush".to_owned(),
@@ -219,6 +221,7 @@ fn actions_are_owed_before_the_switch_and_said_once() {
         want.services.push(DesiredService {
             name: name.parse().unwrap(),
             sources: Vec::new(),
+            consumers: Vec::new(),
             action: Some(vec!["systemctl".to_owned(), "restart".to_owned(), "api".to_owned()]),
             health: (name == "api").then(|| (vec!["http".to_owned(), "http://localhost/".to_owned()], 60)),
         });
@@ -239,7 +242,13 @@ fn actions_are_owed_before_the_switch_and_said_once() {
 fn what_is_owed_is_paid_without_a_new_set() {
     let mut want = want(&[("aws.env", "A=1")]);
     let action = Some(vec!["true".to_owned()]);
-    want.services.push(DesiredService { name: "aws".parse().unwrap(), sources: Vec::new(), action, health: None });
+    want.services.push(DesiredService {
+        name: "aws".parse().unwrap(),
+        sources: Vec::new(),
+        consumers: Vec::new(),
+        action,
+        health: None,
+    });
     let mut facts = right(&want);
     facts.owed.insert("aws".parse().unwrap());
     let verbs = verbs(&plan(&want, &facts).unwrap());

@@ -222,6 +222,18 @@ impl Builder<'_> {
             self.out.steps.push(Step::Own { paths, mode: crate::words::Mode::new(mode), owner });
         }
         self.out.steps.push(Step::Own { paths: directories, mode: access.directory_mode, owner });
+        self.age_set();
+    }
+
+    /// What says the same as before keeps its time: a unit that was started since is not stale because another service changed.
+    fn age_set(&mut self) {
+        let mut ages: BTreeMap<i64, (String, Vec<String>)> = BTreeMap::new();
+        for file in &self.is.want.files {
+            if let Some((path, stat)) = self.is.same_before(file) {
+                ages.entry(stat.modified).or_insert((path, Vec::new())).1.push(format!("set/{}", file.path));
+            }
+        }
+        self.out.steps.extend(ages.into_values().map(|(like, paths)| Step::Age { like, paths }));
     }
 
     fn sync(&mut self, puts: &[Put], new_set: bool) {

@@ -14,6 +14,17 @@ pub enum Action {
     Command(Vec<String>),
 }
 
+/// Something on a host that reads secrets when it starts, as far as an action names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Consumer {
+    /// A systemd unit. One that is only told to reload keeps running.
+    Unit { name: String, reloads: bool },
+    /// A container of docker, or podman where there is no docker.
+    Container { name: String },
+    /// The containers of a compose file, or of one service of it. They read an env file when they are made, not when they start.
+    Compose { file: String, service: Option<String> },
+}
+
 /// A check that must succeed after a change; when it fails, the host switches back if it can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
@@ -48,6 +59,24 @@ impl Action {
         }
     }
 
+    /// Who reads the secrets; nothing where the action does not name him.
+    pub fn consumers(&self) -> Vec<Consumer> {
+        match self {
+            Self::Systemd { units, verb } => {
+                let reloads = verb == "reload" || verb == "reload-or-restart";
+                units.iter().map(|name| Consumer::Unit { name: name.clone(), reloads }).collect()
+            }
+            Self::Compose { file, recreate } if recreate.is_empty() => {
+                vec![Consumer::Compose { file: file.clone(), service: None }]
+            }
+            Self::Compose { file, recreate } => {
+                let of = |name: &String| Consumer::Compose { file: file.clone(), service: Some(name.clone()) };
+                recreate.iter().map(of).collect()
+            }
+            Self::Command(argv) => restarted(argv),
+        }
+    }
+
     /// Reads `on_change`.
     pub(super) fn read(table: &TomlTable<'_>) -> Result<Self> {
         table.only(&["systemd", "do", "compose", "recreate", "command"])?;
@@ -67,6 +96,19 @@ impl Action {
             }
             _ => Ok(action),
         }
+    }
+}
+
+/// `docker restart NAME` and `systemctl restart NAME` name it as well.
+fn restarted(argv: &[String]) -> Vec<Consumer> {
+    let [program, verb, names @ ..] = argv else { return Vec::new() };
+    let program = program.rsplit('/').next().unwrap_or(program);
+    let plain = |name: &&String| !name.starts_with('-') && !name.is_empty() && name.bytes().all(is_of_a_name);
+    let names = names.iter().filter(plain).cloned();
+    match (program, verb.as_str()) {
+        ("docker" | "podman", "restart") => names.map(|name| Consumer::Container { name }).collect(),
+        ("systemctl", "restart" | "try-restart") => names.map(|name| Consumer::Unit { name, reloads: false }).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -112,15 +154,18 @@ fn verb(table: &TomlTable<'_>) -> Result<String> {
 
 /// Units, or services of a compose file: names that cannot be an option.
 fn names(table: &TomlTable<'_>, key: &str, kind: &str) -> Result<Vec<String>> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"@._:\\-".contains(&b);
     let list = table.strings(key)?.unwrap_or_default();
     for name in &list {
-        if name.is_empty() || name.len() > 256 || name.starts_with('-') || !name.bytes().all(allowed) {
+        if name.is_empty() || name.len() > 256 || name.starts_with('-') || !name.bytes().all(is_of_a_name) {
             let why = Error::new(format!("{key}: `{}` is not the name of {kind}", name.escape_debug()));
             return Err(table.wrong_at(key, why));
         }
     }
     Ok(list.into_iter().map(str::to_owned).collect())
+}
+
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"@._:\\-".contains(&byte)
 }
 
 fn compose_file(table: &TomlTable<'_>) -> Result<String> {

@@ -12,7 +12,7 @@ use crate::words::{Error, Mode, Pattern, PlayName, Principal, RemotePath, Result
 use std::collections::HashMap;
 use std::path::Path;
 
-pub use action::{Action, Health, Probe};
+pub use action::{Action, Consumer, Health, Probe};
 pub use service_glob::ServiceGlob;
 
 /// The plays of all files, in order.

@@ -5,4 +5,4 @@ mod reply;
 mod request;
 
 pub use reply::{Frame, FrameReader, Pushed, look, push};
-pub use request::{command, hello, opening, part_lines, payload, push_line};
+pub use request::{audit_hello, command, hello, opening, part_lines, payload, push_line};

@@ -7,7 +7,10 @@
 # Spoken on stdin:  distribute 1 NONCE none|sudo|doas      one line
 #                   wait SECONDS                           how long a lock that somebody holds is waited for; may be left out
 #                   root MODE PATH                         one line a root; MODE is for a root that must be made
-#                   look                                   -> the first frame
+#                   unit NAME | container NAME | compose FILE SERVICE
+#                                                          consumers of secrets, for an audit to ask when they started
+#                   look | audit                           -> the first frame; an audit reads everything, and tells it again
+#                                                          after a push
 #                   part N                                 of some roots only: one line each of those
 #                   bye | push SINCE WHO                   -> the second frame, after
 #                   a tar, and 86 bytes: END, its length in 16 digits, its SHA-256
@@ -243,6 +246,20 @@ look() {
         if read_record .distribute/lock; then
             if is_dead "$record"; then say "stale ${record#* * * }"; else say "lock ${record#* * * }"; fi
         fi
+    fi
+    if [ "$deep" = yes ]; then
+        say stat
+        stat -c "$columns" "$@" 2>/dev/null
+        [ "$here" = no ] || read_all
+    else
+        read_ours "$@"
+    fi
+    if [ "$here" = yes ]; then read_notes; fi
+}
+
+# What we know to be there, with as few processes as may be: by name, no deeper than we put it.
+read_ours() {
+    if [ "$here" = yes ]; then
         # What is not there, and a pattern that nothing matches, stat leaves out.
         for name in secrets vault-password backups .distribute ${live:+"secrets/$live"}; do
             set -- "$@" "$name"
@@ -251,7 +268,7 @@ look() {
         [ -z "$live" ] || set -- "$@" "secrets/$live"/*/* "secrets/$live"/*/.[!.]*
     fi
     say stat
-    stat -c "$nonce. %f %u %g %U %G %h %s %Y %N" "$@" 2>/dev/null
+    stat -c "$columns" "$@" 2>/dev/null
     [ "$here" = yes ] || return 0
     set --
     for entry in vault-password backups/key.age ${live:+"secrets/$live"/* "secrets/$live"/.[!.]* "secrets/$live"/*/*}; do
@@ -262,6 +279,40 @@ look() {
         say hash
         sha256sum "$@" 2>/dev/null
     fi
+}
+
+# Everything below our places, however much it is and whatever it is called. Nothing is opened but what we put there
+# and what should be sealed.
+read_all() {
+    set --
+    for entry in secrets backups .distribute vault-password* .vault-password*; do
+        if [ -e "$entry" ] || [ -L "$entry" ]; then set -- "$@" "$entry"; fi
+    done
+    [ $# -gt 0 ] || return 0
+    say stat
+    if ! find "$@" -xdev -exec stat -c "$columns" {} + 2>/dev/null || [ "$uid" != 0 ]; then
+        say shut
+        # shellcheck disable=SC2016 # for the shell that find starts
+        find "$@" -xdev -type d -exec sh -c \
+            'for at; do [ -r "$at" ] && [ -x "$at" ] || printf "%s. %s\n" "$0" "$at"; done' "$nonce" {} + 2>/dev/null
+    fi
+    if command -v getfacl >/dev/null; then
+        say acl
+        getfacl -R -P -s -p -n -- "$@" 2>/dev/null
+    fi
+    if command -v getcap >/dev/null; then
+        say capabilities
+        getcap -r "$@" 2>/dev/null
+    fi
+    say clear
+    find backups -xdev -type f -exec \
+        grep -L -e '^age-encryption.org/v1' -e '^-----BEGIN AGE ENCRYPTED FILE-----' -- {} + 2>/dev/null
+    say hash
+    find vault-password backups/key.age ${live:+"secrets/$live"} -xdev -type f -size -524288 -exec sha256sum {} + \
+        2>/dev/null
+}
+
+read_notes() {
     set --
     for entry in generation previous owed "manifest.$live"; do
         if [ -f ".distribute/$entry" ] && [ ! -L ".distribute/$entry" ]; then set -- "$@" ".distribute/$entry"; fi
@@ -278,6 +329,79 @@ look_everywhere() {
         look "$n"
         n=$((n + 1))
     done
+}
+
+# Sets state to what a run changes at the roots: which sets are live, and whether somebody is at work.
+read_state() {
+    state=''
+    n=0
+    while [ "$n" -lt "$count" ]; do
+        nth_root "$n"
+        n=$((n + 1))
+        cd -P "$path" 2>/dev/null || continue
+        find_live
+        state="$state $live"
+        if read_record .distribute/lock && ! is_dead "$record"; then state="$state locked"; fi
+    done
+}
+
+# An audit takes no lock. Who wrote while it read is noticed by what has changed, and then it reads once more.
+audit() {
+    tries=0
+    until [ "$tries" -gt 2 ]; do
+        tries=$((tries + 1))
+        read_state
+        before=$state
+        begin
+        describe
+        for tool in find grep; do
+            command -v "$tool" >/dev/null || say "missing $tool"
+        done
+        look_everywhere
+        read_state
+        [ "$before" != "$state" ] || break
+    done
+    # The device-mapper id of an encrypted disk says so.
+    say kernel
+    grep -H . /proc/self/mounts /proc/swaps /sys/block/dm-*/dm/uuid 2>/dev/null
+    ask_consumers
+}
+
+ask_consumers() {
+    engine=docker
+    command -v docker >/dev/null || engine=podman
+    n=0
+    left=$consumers
+    while [ -n "$left" ]; do
+        consumer=${left%%"$newline"*}
+        left=${left#*"$newline"}
+        say "consumer $n"
+        n=$((n + 1))
+        ask "${consumer%% *}" "${consumer#* }" </dev/null 2>/dev/null
+    done
+}
+
+# ask KIND NAME: when it was started, in UTC.
+ask() {
+    case $1 in
+    unit)
+        TZ=UTC0 timeout 20 systemctl show -p ActiveState -p ActiveEnterTimestamp -p StateChangeTimestamp -- "$2"
+        ;;
+    container) inspect "$2" ;;
+    compose)
+        service=${2%% *}
+        set -- --filter "label=com.docker.compose.project.config_files=${2#* }"
+        [ "$service" = - ] || set -- "$@" --filter "label=com.docker.compose.service=$service"
+        # shellcheck disable=SC2046 # a list of ids
+        inspect $(timeout 20 "$engine" ps --no-trunc -q "$@")
+        ;;
+    esac
+}
+
+inspect() {
+    [ $# -gt 0 ] || return 0
+    timeout 20 "$engine" inspect --type container --format \
+        '{{json .State.Running}} {{json .Created}} {{json .State.StartedAt}} {{.Name}}' -- "$@"
 }
 
 # Into a root that is where it is said to be. From there on only relative names are used.
@@ -487,10 +611,16 @@ carry_out() {
             [ -d "$1" ] || mkdir "$1" || fail "cannot make $path/$1"
             own "${line#dir }" "$1"
             ;;
+        'mend '*) mend "${line#mend }" "$@" ;;
         'own '*)
             cd "$part" || fail "cannot enter the staging directory"
             own "${line#own }" "$@"
             cd -P "$path" || exit 1
+            ;;
+        age)
+            like=$path/$1
+            shift
+            (cd "$part" && touch -r "$like" "$@") || fail "cannot set the time of what is staged"
             ;;
         sync)
             cd "$part" || fail "cannot enter the staging directory"
@@ -528,6 +658,20 @@ carry_out() {
     done 3<"$part/plan"
 }
 
+# mend MODE OWNER DIRECTORY NAME...: of what is there. Never through a link, on the way or at its end, and never a file
+# that has a second name elsewhere. What cannot be mended stays as it is, and is seen at the next look.
+mend() {
+    mode=${1%% *}
+    rest=${1#* }
+    owner=${rest%% *}
+    at=$path/${rest#* }
+    shift
+    if cd -P "$at" 2>/dev/null && [ "$PWD" = "${at%/.}" ]; then
+        find "$@" -prune \( -type d -o -type f -links 1 \) -exec chown -h "$owner" {} + -exec chmod "$mode" {} + 2>/dev/null
+    fi
+    cd -P "$path" || exit 1
+}
+
 own() {
     owner=${1#* }
     mode=${1%% *}
@@ -557,8 +701,20 @@ fence() {
     phase=stage
 }
 
+# Who we are here, and what this host does not have.
+describe() {
+    say "uid $uid"
+    for tool in stat sha256sum tar mv ln cp mkdir chown chmod touch sync rm cat tail head tr wc timeout date sleep; do
+        command -v "$tool" >/dev/null || say "missing $tool"
+    done
+}
+
 main() {
     know_yourself
+    columns="$nonce. %f %u %g %U %G %h %s %Y %N"
+    uid=$(id -u)
+    deep=no
+    consumers=''
     count=0
     every=''
     waits=0
@@ -570,16 +726,22 @@ main() {
             count=$((count + 1))
             ;;
         'wait '*) waits=${line#wait } ;;
+        'unit '* | 'container '* | 'compose '*) consumers=$consumers$line$newline ;;
         look) break ;;
+        audit)
+            deep=yes
+            break
+            ;;
         *) exit 1 ;;
         esac
     done
-    begin
-    say "uid $(id -u)"
-    for tool in stat sha256sum tar mv ln cp mkdir chown chmod sync rm cat tail head tr wc timeout date sleep; do
-        command -v "$tool" >/dev/null || say "missing $tool"
-    done
-    look_everywhere
+    if [ "$deep" = yes ]; then
+        audit
+    else
+        begin
+        describe
+        look_everywhere
+    fi
     end
     chosen=''
     who=''

@@ -1,11 +1,17 @@
 //! What a host answers, which is data to us: bounded, checked, and never believed to be complete before its end mark.
 
+mod attributes;
+mod consumer;
+mod kernel;
+mod quoted;
+
 use crate::plan::{HostFacts, Kind, RootFacts, Stat};
 use crate::words::{Failure, Mode, Phase, ServiceName, printable};
+use quoted::exact;
 use std::collections::BTreeMap;
 
-/// An answer larger than this is a fault or a flood. 5,000 files take about a megabyte.
-const LARGEST: usize = 16 << 20;
+/// An answer larger than this is a fault or a flood. 5,000 files take about two megabytes in an audit.
+const LARGEST: usize = 48 << 20;
 /// How much of a tool's output is shown.
 const SHOWN: usize = 400;
 
@@ -156,42 +162,39 @@ fn hint(phase: Phase, message: &str) -> Option<String> {
 }
 
 fn read_facts(nonce: &str, frame: &Frame, facts: &mut HostFacts) {
-    let mut root = RootFacts::default();
-    let mut in_root = false;
     for (mark, body) in frame {
         let (word, rest) = mark.split_once(' ').unwrap_or((mark, ""));
         match word {
             "uid" => facts.uid = rest.parse().unwrap_or(u32::MAX),
             "missing" => facts.missing.push(printable(rest.as_bytes(), 40)),
-            "root" => {
-                if in_root {
-                    facts.roots.push(std::mem::take(&mut root));
+            "root" => facts.roots.push(RootFacts::default()),
+            "kernel" => kernel::read(body, facts),
+            "consumer" => facts.consumers.push(consumer::instances(body)),
+            _ => {
+                if let Some(root) = facts.roots.last_mut() {
+                    read_root(nonce, word, rest, body, root);
                 }
-                in_root = true;
             }
-            "closed" => root.closed = true,
-            "readonly" => root.read_only = true,
-            "elsewhere" => root.elsewhere = Some(printable(rest.as_bytes(), SHOWN)),
-            "live" => root.live = Some(rest.to_owned()),
-            "lock" => root.lock = Some(printable(rest.as_bytes(), SHOWN)),
-            "stale" => root.stale_lock = Some(printable(rest.as_bytes(), SHOWN)),
-            "hash" => root.hashes = hashes(body),
-            "notes" => read_notes(body, &mut root),
-            _ => {}
         }
     }
-    if in_root {
-        facts.roots.push(root);
-    }
-    // Records of stat begin with the nonce and a dot, so that a name with a newline cannot pretend to be one.
-    let mut index = 0;
-    for (mark, body) in frame {
-        if mark.starts_with("root ") {
-            index += 1;
-        }
-        if mark == "stat" && index > 0 {
-            facts.roots[index - 1].entries = stats(nonce, body);
-        }
+}
+
+fn read_root(nonce: &str, word: &str, rest: &str, body: &[u8], root: &mut RootFacts) {
+    match word {
+        "closed" => root.closed = true,
+        "readonly" => root.read_only = true,
+        "elsewhere" => root.elsewhere = Some(printable(rest.as_bytes(), SHOWN)),
+        "live" => root.live = Some(rest.to_owned()),
+        "lock" => root.lock = Some(printable(rest.as_bytes(), SHOWN)),
+        "stale" => root.stale_lock = Some(printable(rest.as_bytes(), SHOWN)),
+        "stat" => root.entries.extend(records(nonce, body).filter_map(stat)),
+        "shut" => root.shut.extend(records(nonce, body).map(exact)),
+        "hash" => root.hashes = hashes(body),
+        "notes" => read_notes(body, root),
+        "acl" => root.acls = attributes::acls(body),
+        "capabilities" => root.capabilities = attributes::capabilities(body),
+        "clear" => root.unsealed = body.split(|byte| *byte == b'\n').map(exact).collect(),
+        _ => {}
     }
 }
 
@@ -214,39 +217,36 @@ fn read_notes(body: &[u8], root: &mut RootFacts) {
     }
 }
 
-fn stats(nonce: &str, body: &[u8]) -> BTreeMap<String, Stat> {
-    let text = String::from_utf8_lossy(body);
-    let mark = format!("{nonce}. ");
-    let records = text.split(&mark).skip(1);
-    records.filter_map(|record| stat(record.strip_suffix('\n').unwrap_or(record))).collect()
+/// What begins with the nonce and a dot each time, so that a name with a newline cannot pretend to be one.
+fn records<'a>(nonce: &str, body: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mark = format!("{nonce}. ").into_bytes();
+    let mut rest = find(body, &mark).map(|at| &body[at + mark.len()..]);
+    std::iter::from_fn(move || {
+        let record = rest?;
+        let end = find(record, &mark);
+        rest = end.map(|at| &record[at + mark.len()..]);
+        let record = &record[..end.unwrap_or(record.len())];
+        Some(record.strip_suffix(b"\n").unwrap_or(record))
+    })
 }
 
 /// `%f %u %g %U %G %h %s %Y %N`: coreutils quotes the names of `%N`, busybox only those of links.
-fn stat(record: &str) -> Option<(String, Stat)> {
-    let mut fields = record.splitn(9, ' ');
-    let raw = u32::from_str_radix(fields.next()?, 16).ok()?;
-    let (uid, gid) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    let name = |field: Option<&str>| Some(printable(field?.as_bytes(), 64));
-    let (user, group) = (name(fields.next())?, name(fields.next())?);
-    let (links, size) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    let modified = fields.next()?.parse().ok()?;
+fn stat(record: &[u8]) -> Option<(String, Stat)> {
+    let mut fields = record.splitn(9, |byte| *byte == b' ');
+    let mut field = || std::str::from_utf8(fields.next()?).ok();
+    let raw = u32::from_str_radix(field()?, 16).ok()?;
+    let (uid, gid) = (field()?.parse().ok()?, field()?.parse().ok()?);
+    let (user, group) = (printable(field()?.as_bytes(), 64), printable(field()?.as_bytes(), 64));
+    let (links, size, modified) = (field()?.parse().ok()?, field()?.parse().ok()?, field()?.parse().ok()?);
     let kind = match raw & 0o170_000 {
         0o100_000 => Kind::File,
         0o040_000 => Kind::Directory,
         0o120_000 => Kind::Link,
         _ => Kind::Other,
     };
-    let name = fields.next()?;
-    let (path, target) = match name.split_once(" -> ").filter(|_| kind == Kind::Link) {
-        Some((path, target)) => (path, Some(printable(unquoted(target).as_bytes(), SHOWN))),
-        None => (name, None),
-    };
-    let stat = Stat { kind, mode: Mode::new(raw), uid, gid, user, group, links, size, modified, target };
-    Some((unquoted(path).to_owned(), stat))
-}
-
-fn unquoted(name: &str) -> &str {
-    name.strip_prefix('\'').and_then(|name| name.strip_suffix('\'')).unwrap_or(name)
+    let (path, target) = quoted::name_and_target(fields.next()?, kind == Kind::Link);
+    let target = target.map(|target| printable(target.as_bytes(), SHOWN));
+    Some((path, Stat { kind, mode: Mode::new(raw), uid, gid, user, group, links, size, modified, target }))
 }
 
 /// What a push came to.
@@ -375,7 +375,7 @@ mod tests {
         let mut reader = FrameReader::new(NONCE);
         let block = vec![b'x'; 1 << 20];
         let cut = (0..64).find_map(|_| reader.feed(&block).err());
-        assert!(cut.expect("the flood ends").message.contains("more than 16 MiB"));
+        assert!(cut.expect("the flood ends").message.contains("more than 48 MiB"));
     }
 
     #[test]

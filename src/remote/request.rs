@@ -2,6 +2,7 @@
 
 use crate::inventory::Escalation;
 use crate::plan::{Staged, Step, Transaction};
+use crate::playbook::Consumer;
 use crate::words::{Error, Mode, RemotePath, Result, ServiceName};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -49,6 +50,32 @@ static PROGRAM_WORD: LazyLock<String> = LazyLock::new(|| {
 /// The first lines: who we are, how many seconds to wait for a lock that somebody holds, which roots to look at, and to look.
 /// `mode` is for a root that must be made.
 pub fn hello(nonce: &str, escalation: Escalation, wait: u64, roots: &[(Mode, RemotePath)]) -> Vec<u8> {
+    (opening_lines(nonce, escalation, wait, roots) + "look\n").into_bytes()
+}
+
+/// The same, to read everything; and to ask when these consumers were started.
+pub fn audit_hello(
+    nonce: &str,
+    escalation: Escalation,
+    wait: u64,
+    roots: &[(Mode, RemotePath)],
+    consumers: &[Consumer],
+) -> Vec<u8> {
+    let mut text = opening_lines(nonce, escalation, wait, roots);
+    for consumer in consumers {
+        match consumer {
+            Consumer::Unit { name, .. } => writeln!(text, "unit {name}"),
+            Consumer::Container { name } => writeln!(text, "container {name}"),
+            Consumer::Compose { file, service } => {
+                writeln!(text, "compose {} {file}", service.as_deref().unwrap_or("-"))
+            }
+        }
+        .expect("a string takes it");
+    }
+    (text + "audit\n").into_bytes()
+}
+
+fn opening_lines(nonce: &str, escalation: Escalation, wait: u64, roots: &[(Mode, RemotePath)]) -> String {
     let means = match escalation {
         Escalation::None => "none",
         Escalation::Sudo => "sudo",
@@ -58,8 +85,7 @@ pub fn hello(nonce: &str, escalation: Escalation, wait: u64, roots: &[(Mode, Rem
     for (mode, root) in roots {
         writeln!(text, "root {mode} {root}").expect("a string takes it");
     }
-    text.push_str("look\n");
-    text.into_bytes()
+    text
 }
 
 /// Names the roots that have something to be done, where others have not: those are not written, not even a lock.
@@ -174,7 +200,9 @@ fn step_text(step: &Step) -> String {
         }
         Step::Expect(live) => with(&[], format_args!("expect {}", live.as_deref().unwrap_or("-"))),
         Step::Directory { path, mode, owner } => with(std::slice::from_ref(path), format_args!("dir {mode} {owner}")),
+        Step::Mend { directory, names, mode, owner } => with(names, format_args!("mend {mode} {owner} {directory}")),
         Step::Own { paths, mode, owner } => with(paths, format_args!("own {mode} {owner}")),
+        Step::Age { like, paths } => with(&[std::slice::from_ref(like), paths].concat(), "age"),
         Step::Sync(paths) => with(paths, "sync"),
         Step::Flush(paths) => with(paths, "flush"),
         Step::Put { staged, path } => with(&pair(staged, path), "put"),

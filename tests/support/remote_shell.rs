@@ -342,7 +342,13 @@ impl Want {
         });
         if !self.set.services.iter().any(|known| known.name.as_str() == service) {
             let name = ServiceName::new(service).unwrap();
-            self.set.services.push(DesiredService { sources: vec![name.clone()], name, action: None, health: None });
+            self.set.services.push(DesiredService {
+                sources: vec![name.clone()],
+                name,
+                consumers: Vec::new(),
+                action: None,
+                health: None,
+            });
         }
         self
     }

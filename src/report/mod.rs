@@ -1,16 +1,20 @@
-//! What happened. The engine sends events and gives a `Report`; human text and JSON are two readers of them.
+//! What happened. The engine sends events and gives a `Report`; human text, JSON, JUnit and metrics are readers of it.
 
 mod audited;
 #[cfg(test)]
 mod fixture;
 mod human;
 mod json;
+mod junit;
+mod metrics;
 
 use crate::plan::{Change, Finding, KeyChange, Severity};
 use crate::words::{Failure, HostName, Outcome, RunId, ServiceName};
 
 pub use human::{human, progress};
 pub use json::json;
+pub use junit::junit;
+pub use metrics::metrics;
 
 /// Something just happened to a host.
 #[derive(Clone, Debug)]

@@ -72,7 +72,8 @@ pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, pl
         let error = Error::new(&failure.message);
         return Err(failure.hint.iter().fold(error, |error, hint| error.hint(hint)));
     }
-    Ok(Report { command, run: id, check: shared.check, diff: shared.diff, interrupted, fail_on: None, hosts })
+    let (check, diff) = (shared.check, shared.diff);
+    Ok(Report { command, run: id, check, diff, interrupted, would_fix: false, fail_on: None, hosts })
 }
 
 /// Prints the report, and gives what the program exits with.

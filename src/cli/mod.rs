@@ -10,8 +10,11 @@ mod keygen;
 mod last_seen;
 mod login;
 mod memory_file;
+mod option_value;
 mod project;
 mod prompt;
+#[cfg_attr(not(test), expect(dead_code, reason = "the audit is going to write through it"))]
+mod report_file;
 mod setup;
 mod shared;
 mod sources;

@@ -1,6 +1,7 @@
 //! The options that every command takes, and how results and errors reach the terminal.
 
 use super::Project;
+use super::option_value::option_value;
 use crate::words::{Error, Pattern, Result};
 use clap::{ArgAction, ValueEnum};
 use std::io::Write;
@@ -72,7 +73,7 @@ pub struct Shared {
 #[derive(clap::Args, Debug)]
 pub struct Timeout {
     /// Longest time for each phase on the network, such as 10s [default: 5s to 60s, by phase]
-    #[arg(long, value_name = "PERIOD")]
+    #[arg(long, value_name = "PERIOD", value_parser = option_value::<crate::words::Period>)]
     timeout: Option<crate::words::Period>,
 }
 

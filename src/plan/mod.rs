@@ -4,12 +4,14 @@
 //! says is there. `Transaction` is the difference: the steps that make it right, and what a report says about them.
 //! `--check` stops there; a run sends it. It is one function for both.
 
+mod baseline;
 mod change;
 mod desired;
 mod difference;
 mod enrolment;
 pub mod entitlement;
 mod facts;
+mod filter;
 mod finding;
 mod policy;
 mod refusal;
@@ -19,10 +21,12 @@ mod step;
 mod tests;
 mod transaction;
 
+pub use baseline::{Accepted, Baseline};
 pub use change::{Change, FileChange, KeyChange};
 pub use desired::{DesiredFile, DesiredService, DesiredSet};
 pub use enrolment::{LOCAL, admit, override_groups, roots, wanted};
 pub use facts::{HostFacts, Instance, Kind, Manifest, Mount, RootFacts, Stat};
+pub use filter::{Filter, Sieved};
 pub use finding::{Finding, Severity};
 pub use refusal::lock_failure;
 pub use rule::Rule;

@@ -1,6 +1,6 @@
 //! A report for a person: what changed where, failures folded by cause, and at the end a recap, a line a host, as Ansible users know it.
 
-use super::{Event, FileReport, HostReport, Report};
+use super::{Event, FileReport, HostReport, Report, audited};
 use crate::plan::{Change, Finding};
 use crate::words::{Failure, HostName, Outcome, Period, RunId};
 use chrono::{DateTime, Utc};
@@ -21,8 +21,11 @@ pub fn progress(event: &Event) -> String {
     }
 }
 
-/// `now` is for ages, which only `status` shows.
+/// `now` is for ages, which only `status` shows. What an audit found is folded over all hosts.
 pub fn human(report: &Report, now: DateTime<Utc>) -> String {
+    if report.command == "audit" {
+        return audited::findings(report) + &failures(report) + &audited::recap(report);
+    }
     let mut text = String::new();
     for host in &report.hosts {
         text.push_str(&section(host, report, now));
@@ -190,6 +193,6 @@ fn recap(report: &Report) -> String {
     text
 }
 
-fn plural(count: usize, noun: &str) -> String {
+pub(super) fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

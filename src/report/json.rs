@@ -21,6 +21,7 @@ pub fn json(report: &Report) -> String {
             "unreachable": count(Outcome::Unreachable),
             "skipped": count(Outcome::Skipped),
             "findings": report.findings(),
+            "accepted": report.accepted(),
         },
         "hosts": report.hosts.iter().map(|host| host_value(host, report.diff)).collect::<Vec<_>>(),
     });
@@ -36,6 +37,7 @@ fn host_value(host: &HostReport, diff: bool) -> Value {
         "seconds": (host.seconds * 1000.0).round() / 1000.0,
         "files": host.files.iter().map(|file| file_value(file, diff)).collect::<Vec<_>>(),
         "findings": host.findings,
+        "accepted": host.accepted,
         "error": host.error,
         "kept": host.kept,
         "actions": host.actions,

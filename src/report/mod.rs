@@ -1,13 +1,20 @@
-//! What happened. The engine sends events and gives a `Report`; human text and JSON are two readers of them.
+//! What happened. The engine sends events and gives a `Report`; human text, JSON, JUnit and metrics are readers of it.
 
+mod audited;
+#[cfg(test)]
+mod fixture;
 mod human;
 mod json;
+mod junit;
+mod metrics;
 
 use crate::plan::{Change, Finding, KeyChange, Severity};
 use crate::words::{Failure, HostName, Outcome, RunId, ServiceName};
 
 pub use human::{human, progress};
 pub use json::json;
+pub use junit::junit;
+pub use metrics::metrics;
 
 /// Something just happened to a host.
 #[derive(Clone, Debug)]
@@ -31,6 +38,8 @@ pub struct Report {
     /// Keys and fingerprints were asked for.
     pub diff: bool,
     pub interrupted: bool,
+    /// Of an audit with `--check --fix`: what can be mended would be.
+    pub would_fix: bool,
     /// Of an audit: findings at or above this make it exit 3.
     pub fail_on: Option<Severity>,
     /// In inventory order.
@@ -124,6 +133,11 @@ impl HostReport {
         }
     }
 
+    /// Findings that nobody has mended.
+    pub fn open(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| !finding.fixed)
+    }
+
     /// Files that changed, or would.
     fn changed(&self) -> usize {
         self.files.iter().filter(|file| file.change != Change::None).count()
@@ -141,11 +155,25 @@ impl Report {
         self.hosts.iter().map(|host| host.findings.len()).sum()
     }
 
+    /// How many departures somebody accepted, on all hosts.
+    pub fn accepted(&self) -> usize {
+        self.hosts.iter().map(|host| host.accepted).sum()
+    }
+
+    /// Does this finding make the audit fail?
+    pub fn counts(&self, finding: &Finding) -> bool {
+        !finding.fixed && self.fail_on.is_some_and(|least| finding.severity >= least)
+    }
+
     /// Is there a finding that counts, and that was not mended?
     pub fn is_departed(&self) -> bool {
-        let Some(least) = self.fail_on else { return false };
-        let mut findings = self.hosts.iter().flat_map(|host| &host.findings);
-        findings.any(|finding| finding.severity >= least && !finding.fixed)
+        self.hosts.iter().flat_map(|host| &host.findings).any(|finding| self.counts(finding))
+    }
+
+    /// Was every host reached, and nothing found? Then `audit -q` has nothing to say.
+    pub fn is_clean(&self) -> bool {
+        let is_clean = |host: &HostReport| !host.outcome.is_failure() && host.findings.is_empty();
+        !self.interrupted && self.hosts.iter().all(is_clean)
     }
 
     /// 0, 2, 3, 4 or 130, as the design says.
@@ -157,5 +185,62 @@ impl Report {
             () if self.is_departed() => 3,
             () => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::{audit, finding, host};
+    use super::*;
+    use crate::plan::Rule;
+    use crate::words::Phase;
+
+    /// A host that came to this, with one finding that may be mended.
+    fn came_to(outcome: Outcome, rule: Option<(Rule, bool)>) -> HostReport {
+        let findings = rule.map(|(rule, fixed)| Finding { fixed, ..finding(rule, "/opt/app/x") });
+        HostReport { outcome, ..host("web1", findings) }
+    }
+
+    #[test]
+    fn the_exit_status_says_the_worst() {
+        use Outcome::{Changed, Failed, Ok, Skipped, Unreachable};
+        let high = came_to(Ok, Some((Rule::Drift, false)));
+        let cases = [
+            (false, vec![], 0),
+            (false, vec![came_to(Ok, None), came_to(Skipped, None)], 0),
+            (false, vec![high.clone()], 3),
+            (false, vec![came_to(Ok, Some((Rule::Missing, false)))], 3),
+            (false, vec![came_to(Ok, Some((Rule::WrongMode, false)))], 0),
+            (false, vec![came_to(Changed, Some((Rule::Drift, true)))], 0),
+            (false, vec![high.clone(), came_to(Unreachable, None)], 4),
+            (false, vec![high.clone(), came_to(Unreachable, None), came_to(Failed, None)], 2),
+            (true, vec![high.clone(), came_to(Unreachable, None), came_to(Failed, None)], 130),
+        ];
+        for (interrupted, hosts, status) in cases {
+            let report = Report { interrupted, fail_on: Some(Severity::Medium), ..audit(hosts) };
+            assert_eq!(report.exit_status(), status, "{report:?}");
+        }
+        // Commands that were not asked to fail on findings do not.
+        assert_eq!(Report { fail_on: None, ..audit(vec![high]) }.exit_status(), 0);
+    }
+
+    #[test]
+    fn clean_is_what_nobody_need_hear_of() {
+        let clean = came_to(Outcome::Ok, None);
+        assert!(audit(vec![HostReport { accepted: 2, ..clean.clone() }, came_to(Outcome::Skipped, None)]).is_clean());
+        assert!(!Report { interrupted: true, ..audit(vec![clean.clone()]) }.is_clean());
+        assert!(!audit(vec![clean.clone(), came_to(Outcome::Ok, Some((Rule::ClearSwap, false)))]).is_clean());
+        assert!(!audit(vec![clean.clone(), came_to(Outcome::Changed, Some((Rule::Drift, true)))]).is_clean());
+        let mut failed = clean.clone();
+        failed.fail(Failure::new(Phase::Connect, "no answer"));
+        assert!(!audit(vec![clean, failed]).is_clean());
+    }
+
+    #[test]
+    fn the_document_counts_what_was_accepted() {
+        let hosts =
+            vec![HostReport { accepted: 2, ..host("web1", []) }, HostReport { accepted: 1, ..host("web2", []) }];
+        let document: serde_json::Value = serde_json::from_str(&json(&audit(hosts))).unwrap();
+        assert_eq!((&document["summary"]["accepted"], &document["hosts"][0]["accepted"]), (&3.into(), &2.into()));
     }
 }

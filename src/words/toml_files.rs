@@ -15,7 +15,7 @@ pub struct TomlFiles {
 }
 
 impl TomlFiles {
-    /// `kind` is what is read, for messages: `inventory` or `playbook`.
+    /// `kind` is what is read, for messages: `inventory`, `playbook` or `ignore file`.
     pub fn read(path: &Path, kind: &str) -> Result<Self> {
         let documents = listed(path, kind)?.iter().map(|file| document(file, kind)).collect::<Result<_>>()?;
         Ok(Self { documents })
@@ -35,9 +35,10 @@ fn failed(path: &Path, kind: &str, error: std::io::Error) -> Error {
     let missing = error.kind() == std::io::ErrorKind::NotFound;
     let wrong = Error::new(format!("reading the {kind} {}", shown(path))).because(error);
     match (missing, kind) {
-        (false, _) => wrong,
         (true, "inventory") => wrong.hint("-i names an inventory file or directory, -C the directory of the project"),
-        (true, _) => wrong.hint(format!("-p names a {kind} file or directory, -C the directory of the project")),
+        (true, "playbook") => wrong.hint("-p names a playbook file or directory, -C the directory of the project"),
+        // Nobody looks for others: the option named it.
+        _ => wrong,
     }
 }
 
@@ -132,6 +133,9 @@ mod tests {
         let dir = world();
         let at = |name: &str| dir.path().join(name);
         refused(&at("none.toml"), "-i names");
+        let hints = |kind: &str| TomlFiles::read(&at("none.toml"), kind).err().unwrap().hints().join(" ");
+        assert!(hints("playbook").contains("-p names"));
+        assert_eq!(hints("ignore file"), "");
         refused(dir.path(), "no .toml file");
         fs::write(at("hosts.ini"), "[web]").unwrap();
         refused(dir.path(), "INI and YAML inventories are not read yet");

@@ -4,17 +4,18 @@
 //! One connection and one exec a host. The program says what is there (first frame); the transaction is planned from that; either
 //! `bye`, or the payload goes and the second frame comes back. `--check` is the same way up to the plan.
 
+mod audit;
 mod talk;
 
 use crate::inventory::Endpoint;
-use crate::plan::{DesiredSet, HostFacts, Purpose, Rule, Step, Transaction};
+use crate::plan::{DesiredSet, Filter, HostFacts, Purpose, Rule, Step, Transaction};
 use crate::remote::{self, Pushed};
 use crate::report::{Event, FileReport, HostReport};
 use crate::transport::{self, Connection, Deadlines, HostKeys, Login};
 use crate::words::{Failure, HostName, Outcome, Phase, RunId, Secret, redact};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use talk::Talk;
+use talk::{Question, Talk};
 use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 
 /// What is to be done for one host, and whether it may be.
@@ -38,6 +39,14 @@ pub enum Intent {
     Apply,
 }
 
+/// What a run is about.
+pub enum Work {
+    /// The sets that are wanted.
+    Sets,
+    /// Everything that is there, judged.
+    Audit(Filter),
+}
+
 /// Keyed hash of a content's SHA-256, under the bundle's key.
 type Mac = dyn Fn(&[u8]) -> String + Send + Sync;
 /// The sealed copy of a set.
@@ -46,6 +55,7 @@ type Seal = dyn Fn(&DesiredSet) -> crate::words::Result<Vec<u8>> + Send + Sync;
 /// What all hosts of a run share.
 pub struct Run {
     pub id: RunId,
+    pub work: Work,
     pub intent: Intent,
     pub login: Login,
     pub deadlines: Deadlines,
@@ -81,6 +91,18 @@ impl Run {
     /// Who only looks does not wait.
     fn lock_wait(&self) -> u64 {
         if self.intent == Intent::Apply { LOCK_WAIT.min(self.look.as_secs() / 3) } else { 0 }
+    }
+
+    fn purpose(&self) -> Purpose<'_> {
+        Purpose {
+            run: &self.id,
+            bundle_id: &self.bundle_id,
+            generation: self.generation,
+            any_bundle: self.any_bundle,
+            heeds_lock: self.intent != Intent::Look,
+            mac: &*self.mac,
+            seal: &*self.seal,
+        }
     }
 
     /// Does what must be done first, or waits for whoever is doing it.
@@ -202,14 +224,17 @@ impl Visit {
         };
         self.report.address = connection.peer();
         self.report.host_key = connection.host_key().map(str::to_owned);
-        let result = self.converse(&mut connection).await;
+        let result = match &run.work {
+            Work::Sets => self.converse(&mut connection).await,
+            Work::Audit(filter) => self.audit(&mut connection, filter).await,
+        };
         connection.close().await;
         result
     }
 
     async fn converse(&mut self, connection: &mut Connection) -> Result<(), Failure> {
         let nonce = (self.run.nonce)();
-        let mut talk = Talk::begin(connection, &nonce, &self.plan, self.run.lock_wait()).await?;
+        let mut talk = Talk::begin(connection, &nonce, &self.plan, self.run.lock_wait(), Question::Look).await?;
         let frame = talk.frame(self.stop.clone(), Stop::Gently, self.run.look).await?;
         let facts = remote::look(&nonce, &frame)?;
         let transactions = self.plan_for(&facts)?;
@@ -228,6 +253,14 @@ impl Visit {
     }
 
     fn plan_for(&self, facts: &HostFacts) -> Result<Vec<Transaction>, Failure> {
+        self.refuse_incomplete(facts)?;
+        self.refuse_unprivileged(facts.uid)?;
+        let purpose = self.run.purpose();
+        let pairs = self.plan.sets.iter().zip(&facts.roots);
+        pairs.map(|(set, root)| Transaction::new(set, root, facts.uid, &purpose)).collect()
+    }
+
+    fn refuse_incomplete(&self, facts: &HostFacts) -> Result<(), Failure> {
         if !facts.missing.is_empty() {
             return Err(Failure::new(Phase::Exec, format!("the host has no {}", facts.missing.join(", ")))
                 .hint("install coreutils (or busybox) and tar"));
@@ -236,18 +269,7 @@ impl Visit {
             return Err(Failure::new(Phase::Exec, "the host's answer has gaps")
                 .hint("run this again; if it stays, log in and run `sh` by hand"));
         }
-        self.refuse_unprivileged(facts.uid)?;
-        let purpose = Purpose {
-            run: &self.run.id,
-            bundle_id: &self.run.bundle_id,
-            generation: self.run.generation,
-            any_bundle: self.run.any_bundle,
-            heeds_lock: self.run.intent != Intent::Look,
-            mac: &*self.run.mac,
-            seal: &*self.run.seal,
-        };
-        let pairs = self.plan.sets.iter().zip(&facts.roots);
-        pairs.map(|(set, root)| Transaction::new(set, root, facts.uid, &purpose)).collect()
+        Ok(())
     }
 
     /// Only root gives files to root. A user may have plays whose owner he is himself; that the host decides.

@@ -3,7 +3,7 @@
 use super::shared::{BROKEN_PIPE, Shared, print_error, print_result};
 use super::sources::Sources;
 use crate::bundle::Bundle;
-use crate::engine::{self, HostPlan, Intent, Run};
+use crate::engine::{self, HostPlan, Intent, Run, Work};
 use crate::inventory::Endpoint;
 use crate::plan::{self, DesiredSet};
 use crate::report::{self, Event, HostReport, Report};
@@ -19,6 +19,8 @@ use tokio::sync::mpsc;
 
 /// A look takes milliseconds; a host that swaps may take seconds.
 const LOOK: Duration = Duration::from_secs(30);
+/// An audit reads whatever is there.
+const AUDIT: Duration = Duration::from_secs(120);
 /// Between two signs of life of a host that is being written.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -41,6 +43,7 @@ impl Moment {
 /// How a command goes to its hosts.
 pub struct Errand {
     pub command: &'static str,
+    pub work: Work,
     pub intent: Intent,
     /// Take over a host that held another bundle's secrets, and host keys that nobody knows.
     pub accept_new: bool,
@@ -53,7 +56,7 @@ pub struct Errand {
 impl Errand {
     /// One that has nothing to do before it sends.
     pub fn new(command: &'static str, intent: Intent, timeout: Option<Duration>) -> Self {
-        Self { command, intent, accept_new: false, timeout, first: Box::new(|| Ok(())) }
+        Self { command, work: Work::Sets, intent, accept_new: false, timeout, first: Box::new(|| Ok(())) }
     }
 }
 
@@ -90,15 +93,17 @@ pub fn conclude(shared: &Shared, report: &Report, now: DateTime<Utc>) -> Result<
 }
 
 fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId) -> Run {
+    let look = if matches!(errand.work, Work::Audit(_)) { AUDIT } else { LOOK };
     let bundle = Arc::new(sources.bundle.clone());
     let sealing = bundle.clone();
     let fingerprinting = bundle.clone();
     Run {
         id,
+        work: errand.work,
         intent: errand.intent,
         login: sources.login.clone(),
         deadlines: errand.timeout.map_or_else(Deadlines::default, Deadlines::with_limit),
-        look: errand.timeout.unwrap_or(LOOK),
+        look: errand.timeout.unwrap_or(look),
         patience: errand.timeout.unwrap_or(PATIENCE),
         forks: usize::from(shared.forks),
         who: who(),

@@ -1,5 +1,6 @@
 //! The user's words: the only room with clap, prompts and the environment. One file a command; a command reads as its own summary.
 
+mod audit;
 mod bundle;
 mod deploy;
 mod editor;
@@ -13,7 +14,6 @@ mod memory_file;
 mod option_value;
 mod project;
 mod prompt;
-#[cfg_attr(not(test), expect(dead_code, reason = "the audit is going to write through it"))]
 mod report_file;
 mod setup;
 mod shared;
@@ -33,6 +33,7 @@ Examples:
   distribute bundle create env-files/       seal env files into secrets.age
   distribute setup --check                  what would be done on every host
   distribute deploy --hosts 'web:!web3' --diff
+  distribute audit -q                       for cron: silent when all is well
 
 Exit codes:
   0    everything is as it should be
@@ -58,6 +59,8 @@ enum Command {
     Setup(setup::Args),
     /// Make every enrolled host's secrets right; restart what changed
     Deploy(deploy::Args),
+    /// Read the hosts and say what is not as it should be; --fix mends what is safe to mend
+    Audit(audit::Args),
     /// Show what is on the hosts: generation, age, drift, owed restarts, last backup
     Status(status::Args),
     /// Create, change and read the bundle of secrets (secrets.age)
@@ -126,6 +129,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Setup(args) => setup::run(args, &cli.shared),
         Command::Deploy(args) => deploy::run(args, &cli.shared),
+        Command::Audit(args) => audit::run(args, &cli.shared),
         Command::Status(args) => status::run(args, &cli.shared),
         Command::Bundle(args) => bundle::run(args, &cli.shared),
         Command::Inventory(args) => inventory::run(args, &cli.shared),

@@ -2,11 +2,21 @@
 
 use super::{HostPlan, Stop, interrupted, stopped};
 use crate::inventory::Escalation;
+use crate::playbook::Consumer;
 use crate::remote::{self, FrameReader};
 use crate::transport::{Channel, Connection, Output};
 use crate::words::{Failure, Mode, Phase, printable};
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// What the program is asked first.
+#[derive(Clone, Copy)]
+pub(super) enum Question<'a> {
+    /// What is there of what we know.
+    Look,
+    /// Everything, and when these were started.
+    Audit(&'a [Consumer]),
+}
 
 /// The conversation with the remote program over one channel.
 pub(super) struct Talk {
@@ -20,13 +30,24 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub async fn begin(connection: &mut Connection, nonce: &str, plan: &HostPlan, wait: u64) -> Result<Self, Failure> {
+    pub async fn begin(
+        connection: &mut Connection,
+        nonce: &str,
+        plan: &HostPlan,
+        wait: u64,
+        question: Question<'_>,
+    ) -> Result<Self, Failure> {
         let (command, before) = remote::opening(connection.longest_command());
         let channel = connection.exec(command).await?;
         channel.send(bytes::Bytes::from_static(before));
         let roots: Vec<(Mode, _)> = plan.sets.iter().map(|set| (set.root_mode(), set.root.clone())).collect();
-        channel.send(remote::hello(nonce, plan.endpoint.escalation, wait, &roots).into());
-        let escalates = plan.endpoint.escalation != Escalation::None;
+        let escalation = plan.endpoint.escalation;
+        let hello = match question {
+            Question::Look => remote::hello(nonce, escalation, wait, &roots),
+            Question::Audit(consumers) => remote::audit_hello(nonce, escalation, wait, &roots, consumers),
+        };
+        channel.send(hello.into());
+        let escalates = escalation != Escalation::None;
         Ok(Self {
             channel,
             frames: FrameReader::new(nonce),

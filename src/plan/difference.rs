@@ -334,7 +334,7 @@ impl Difference<'_> {
 }
 
 /// As much of a fingerprint as is shown.
-fn short(print: &str) -> &str {
+pub(super) fn short(print: &str) -> &str {
     print.get(..8).unwrap_or(print)
 }
 

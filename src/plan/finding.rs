@@ -69,6 +69,12 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Says what mends it.
+    pub fn mended_by(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
     /// One that is as bad as its rule says, and that nobody has mended.
     pub fn new(rule: Rule, path: String, expected: impl Into<String>, found: impl Into<String>) -> Self {
         let (expected, found) = (expected.into(), found.into());

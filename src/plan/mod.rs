@@ -4,6 +4,7 @@
 //! says is there. `Transaction` is the difference: the steps that make it right, and what a report says about them.
 //! `--check` stops there; a run sends it. It is one function for both.
 
+mod audit;
 mod baseline;
 mod change;
 mod desired;
@@ -21,6 +22,7 @@ mod step;
 mod tests;
 mod transaction;
 
+pub use audit::{Audit, around, consumers};
 pub use baseline::{Accepted, Baseline};
 pub use change::{Change, FileChange, KeyChange};
 pub use desired::{DesiredFile, DesiredService, DesiredSet};

@@ -3,7 +3,7 @@
 
 use super::policy;
 use super::{DesiredSet, Purpose, RootFacts, Stat};
-use crate::words::{Failure, Phase};
+use crate::words::{Failure, Mode, Phase};
 
 /// The first reason that there is.
 pub(super) fn refuse(want: &DesiredSet, facts: &RootFacts, uid: u32, purpose: &Purpose) -> Result<(), Failure> {
@@ -16,7 +16,7 @@ pub(super) fn refuse(want: &DesiredSet, facts: &RootFacts, uid: u32, purpose: &P
 }
 
 /// A host whose stat did not run (too many names for one command line) would look empty.
-fn refuse_gaps(facts: &RootFacts) -> Result<(), Failure> {
+pub(super) fn refuse_gaps(facts: &RootFacts) -> Result<(), Failure> {
     match facts.entries.contains_key("/") {
         true => Ok(()),
         false => Err(Failure::new(Phase::Exec, "the host could not say what is there")
@@ -66,16 +66,37 @@ fn refuse_parent(path: &str, stat: &Stat, uid: u32) -> Result<(), Failure> {
     if !stat.is_directory() {
         return refused(format!("{path} is not a directory"), "move it away, or choose another root".to_owned());
     }
+    match exposure(path, stat, uid) {
+        Some(Exposure { what, fix, .. }) => refused(format!("{path} {what}"), fix),
+        None => Ok(()),
+    }
+}
+
+/// How somebody else could put another directory in place of what lies below.
+pub(super) struct Exposure {
+    pub expected: String,
+    pub found: String,
+    pub what: String,
+    pub fix: String,
+}
+
+pub(super) fn exposure(path: &str, stat: &Stat, uid: u32) -> Option<Exposure> {
     if stat.uid != 0 && stat.uid != uid {
-        let what = format!("{path} belongs to {}, who could replace what lies below", stat.user);
-        return refused(what, format!("chown root {path}"));
+        return Some(Exposure {
+            expected: "root".to_owned(),
+            found: stat.user.clone(),
+            what: format!("belongs to {}, who could replace what lies below", stat.user),
+            fix: format!("chown root {path}"),
+        });
     }
     // In a sticky directory, such as /tmp, nobody can replace what belongs to root or to us.
-    if (stat.mode.is_world_writable() || stat.mode.is_group_writable()) && !stat.mode.is_sticky() {
-        let what = format!("{path} has mode {}: others can write there", stat.mode);
-        return refused(what, format!("chmod go-w {path}"));
-    }
-    Ok(())
+    let open = (stat.mode.is_world_writable() || stat.mode.is_group_writable()) && !stat.mode.is_sticky();
+    open.then(|| Exposure {
+        expected: Mode::new(stat.mode.bits() & !0o022).to_string(),
+        found: stat.mode.to_string(),
+        what: format!("has mode {}: others can write there", stat.mode),
+        fix: format!("chmod go-w {path}"),
+    })
 }
 
 fn refuse_locked(facts: &RootFacts) -> Result<(), Failure> {
@@ -94,7 +115,7 @@ pub fn lock_failure(holder: &str) -> Failure {
     )
 }
 
-fn refuse_older(facts: &RootFacts, purpose: &Purpose) -> Result<(), Failure> {
+pub(super) fn refuse_older(facts: &RootFacts, purpose: &Purpose) -> Result<(), Failure> {
     let Some((bundle, seen)) = seen(facts) else { return Ok(()) };
     let enrolment = |message: String| Failure::new(Phase::Enrolment, message);
     if bundle.is_some_and(|bundle| bundle != purpose.bundle_id) && !purpose.any_bundle {

@@ -13,9 +13,9 @@ pub enum Step {
     Expect(Option<String>),
     /// A directory below the root exists with this mode and owner (`user:group`).
     Directory { path: String, mode: Mode, owner: String },
-    /// What lies in a directory below the root (`.` is the root) gets this mode and owner: never through a link, and never a
+    /// What lies in a directory below the root (`.` is the root) gets this mode and owner, where given: never through a link, and never a
     /// file that has a second name. What cannot be mended stays as it is.
-    Mend { directory: String, names: Vec<String>, mode: Mode, owner: String },
+    Mend { directory: String, names: Vec<String>, mode: Option<Mode>, owner: Option<String> },
     /// Staged files get this mode and owner.
     Own { paths: Vec<String>, mode: Mode, owner: String },
     /// Staged files get the time of the file below the root that they are a copy of: it tells since when they say what they say.

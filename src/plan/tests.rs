@@ -99,7 +99,10 @@ fn verbs(transaction: &Transaction) -> Vec<String> {
         Step::Fence { generation, .. } => format!("fence {generation}"),
         Step::Expect(live) => format!("expect {}", live.as_deref().unwrap_or("-")),
         Step::Directory { path, mode, .. } => format!("dir {path} {mode}"),
-        Step::Mend { directory, names, mode, .. } => format!("mend {directory} {mode} {}", names.join(" ")),
+        Step::Mend { directory, names, mode, owner } => {
+            let mode = mode.map(|mode| mode.to_string()).unwrap_or_default();
+            format!("mend {directory} {mode} {} {}", owner.as_deref().unwrap_or_default(), names.join(" "))
+        }
         Step::Age { like, paths } => format!("age {like} {}", paths.join(" ")),
         Step::Own { paths, mode, .. } => format!("own {mode} {}", paths.join(" ")),
         Step::Sync(_) => "sync".to_owned(),

@@ -658,8 +658,8 @@ carry_out() {
     done 3<"$part/plan"
 }
 
-# mend MODE OWNER DIRECTORY NAME...: of what is there. Never through a link, on the way or at its end, and never a file
-# that has a second name elsewhere. What cannot be mended stays as it is, and is seen at the next look.
+# mend MODE OWNER DIRECTORY NAME...: of what is there; `-` leaves it as it is. Never through a link, on the way or at its
+# end, and never a file that has a second name elsewhere. What cannot be mended stays, and is seen at the next look.
 mend() {
     mode=${1%% *}
     rest=${1#* }
@@ -667,8 +667,15 @@ mend() {
     at=$path/${rest#* }
     shift
     if cd -P "$at" 2>/dev/null && [ "$PWD" = "${at%/.}" ]; then
-        find "$@" -prune \( -type d -o -type f -links 1 \) -exec chown -h "$owner" {} + -exec chmod "$mode" {} + 2>/dev/null
-    fi
+        [ "$owner" = - ] || find "$@" -prune \( -type d -o -type f -links 1 \) -exec chown -h "$owner" {} +
+        if [ "$mode" != - ]; then
+            # An access list is a mode by another name.
+            if command -v setfacl >/dev/null; then
+                find "$@" -prune \( -type d -o -type f -links 1 \) -exec setfacl -b -- {} +
+            fi
+            find "$@" -prune \( -type d -o -type f -links 1 \) -exec chmod "$mode" {} +
+        fi
+    fi 2>/dev/null
     cd -P "$path" || exit 1
 }
 

@@ -200,7 +200,10 @@ fn step_text(step: &Step) -> String {
         }
         Step::Expect(live) => with(&[], format_args!("expect {}", live.as_deref().unwrap_or("-"))),
         Step::Directory { path, mode, owner } => with(std::slice::from_ref(path), format_args!("dir {mode} {owner}")),
-        Step::Mend { directory, names, mode, owner } => with(names, format_args!("mend {mode} {owner} {directory}")),
+        Step::Mend { directory, names, mode, owner } => {
+            let mode = mode.map_or_else(|| "-".to_owned(), |mode| mode.to_string());
+            with(names, format_args!("mend {mode} {} {directory}", owner.as_deref().unwrap_or("-")))
+        }
         Step::Own { paths, mode, owner } => with(paths, format_args!("own {mode} {owner}")),
         Step::Age { like, paths } => with(&[std::slice::from_ref(like), paths].concat(), "age"),
         Step::Sync(paths) => with(paths, "sync"),

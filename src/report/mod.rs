@@ -170,9 +170,10 @@ impl Report {
         self.hosts.iter().flat_map(|host| &host.findings).any(|finding| self.counts(finding))
     }
 
-    /// Was every host reached, and nothing found? Then `audit -q` has nothing to say.
+    /// Was every host reached, nothing mended, and nothing found that counts? Then `audit -q` has nothing to say.
     pub fn is_clean(&self) -> bool {
-        let is_clean = |host: &HostReport| !host.outcome.is_failure() && host.findings.is_empty();
+        let speaks = |finding: &Finding| finding.fixed || self.counts(finding);
+        let is_clean = |host: &HostReport| !host.outcome.is_failure() && !host.findings.iter().any(speaks);
         !self.interrupted && self.hosts.iter().all(is_clean)
     }
 
@@ -229,7 +230,8 @@ mod tests {
         let clean = came_to(Outcome::Ok, None);
         assert!(audit(vec![HostReport { accepted: 2, ..clean.clone() }, came_to(Outcome::Skipped, None)]).is_clean());
         assert!(!Report { interrupted: true, ..audit(vec![clean.clone()]) }.is_clean());
-        assert!(!audit(vec![clean.clone(), came_to(Outcome::Ok, Some((Rule::ClearSwap, false)))]).is_clean());
+        assert!(audit(vec![clean.clone(), came_to(Outcome::Ok, Some((Rule::ClearSwap, false)))]).is_clean());
+        assert!(!audit(vec![clean.clone(), came_to(Outcome::Ok, Some((Rule::Drift, false)))]).is_clean());
         assert!(!audit(vec![clean.clone(), came_to(Outcome::Changed, Some((Rule::Drift, true)))]).is_clean());
         let mut failed = clean.clone();
         failed.fail(Failure::new(Phase::Connect, "no answer"));

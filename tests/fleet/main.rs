@@ -11,6 +11,7 @@ mod sshd;
 mod workspace;
 
 mod actions;
+mod audit;
 mod contract;
 mod enrolment;
 mod example;

@@ -1,0 +1,85 @@
+//! A visit that reads everything and judges it; with `--fix` it mends what is safe to mend, in the same session, and looks again.
+
+use super::talk::{Question, Talk};
+use super::{Intent, LOCK_WAIT, Stop, Visit, interrupted};
+use crate::plan::{self, Audit, Filter, Finding, HostFacts, Transaction};
+use crate::remote;
+use crate::transport::Connection;
+use crate::words::{Failure, Outcome, Phase};
+
+impl Visit {
+    pub(super) async fn audit(&mut self, connection: &mut Connection, filter: &Filter) -> Result<(), Failure> {
+        let nonce = (self.run.nonce)();
+        let consumers = plan::consumers(&self.plan.sets);
+        let wait = LOCK_WAIT.min(self.run.look.as_secs() / 3);
+        let mut talk = Talk::begin(connection, &nonce, &self.plan, wait, Question::Audit(&consumers)).await?;
+        let frame = talk.frame(self.stop.clone(), Stop::Gently, self.run.look).await?;
+        let facts = remote::look(&nonce, &frame)?;
+        drop(frame);
+        self.refuse_incomplete(&facts)?;
+        facts.roots.iter().for_each(|root| self.see(root));
+        let audits = self.audits(&facts)?;
+        let found = audits.iter().flat_map(|audit| audit.findings.iter().cloned());
+        let sieved = filter.sieve(self.host(), found.chain(plan::around(&self.plan.sets, &facts)).collect());
+        (self.report.findings, self.report.accepted) = (sieved.counted, sieved.accepted);
+        let mending = self.mending(&audits, &facts);
+        if mending.iter().all(Transaction::is_empty) {
+            talk.bye().await;
+        } else {
+            self.report.outcome = Outcome::Changed;
+            if self.run.intent == Intent::Apply {
+                self.mend(&mut talk, &nonce, &mending, facts).await?;
+            }
+        }
+        self.refuse_unseen(&audits)
+    }
+
+    fn audits(&self, facts: &HostFacts) -> Result<Vec<Audit>, Failure> {
+        let purpose = self.run.purpose();
+        let pairs = self.plan.sets.iter().zip(&facts.roots);
+        pairs.map(|(set, root)| Audit::new(self.host(), set, facts, root, &purpose)).collect()
+    }
+
+    /// Nothing, unless it was asked for.
+    fn mending(&self, audits: &[Audit], facts: &HostFacts) -> Vec<Transaction> {
+        let purpose = self.run.purpose();
+        let chosen: &[Finding] = if self.run.intent == Intent::Look { &[] } else { &self.report.findings };
+        audits.iter().zip(&facts.roots).map(|(audit, root)| audit.mending(root, &purpose, chosen)).collect()
+    }
+
+    /// What is not there at the second look was mended.
+    async fn mend(
+        &mut self,
+        talk: &mut Talk,
+        nonce: &str,
+        mending: &[Transaction],
+        before: HostFacts,
+    ) -> Result<(), Failure> {
+        if *self.stop.borrow() > Stop::No {
+            return Err(interrupted(Phase::Stage));
+        }
+        let pushed = self.push(talk, nonce, mending).await?;
+        if let Some(failure) = pushed.failure() {
+            return Err(failure);
+        }
+        let after = HostFacts { roots: pushed.facts.roots, ..before };
+        let left: Vec<Finding> = self.audits(&after)?.into_iter().flat_map(|audit| audit.findings).collect();
+        for finding in self.report.findings.iter_mut().filter(|finding| finding.fixable) {
+            finding.fixed = !left.iter().any(|other| other.rule == finding.rule && other.path == finding.path);
+        }
+        let is_mended = self.report.findings.iter().any(|finding| finding.fixed);
+        self.report.outcome = if is_mended { Outcome::Changed } else { Outcome::Ok };
+        Ok(())
+    }
+
+    /// What could not be seen is not right for all we know.
+    fn refuse_unseen(&self, audits: &[Audit]) -> Result<(), Failure> {
+        let unseen: Vec<&str> = audits.iter().flat_map(|audit| audit.unseen.iter().map(String::as_str)).collect();
+        let Some(more) = unseen.len().checked_sub(1) else { return Ok(()) };
+        let shown = &unseen[..unseen.len().min(3)];
+        let others = if more > 2 { format!(" and {} more", more - 2) } else { String::new() };
+        let message = format!("user `{}` could not see {}{others}", self.plan.endpoint.user, shown.join(", "));
+        Err(Failure::new(Phase::Become, message)
+            .hint("set become = \"sudo\" (or \"doas\") for this host in the inventory: what was not seen may be wrong"))
+    }
+}

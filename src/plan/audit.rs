@@ -1,0 +1,152 @@
+//! `Audit`: what a host says is there, judged. Every departure from what we put there, and from who may read it, is a finding; what
+//! could not be seen is said, not taken for right. It only reads; `mending` makes steps of what is safe to mend.
+
+mod access;
+mod content;
+mod mending;
+mod place;
+mod surroundings;
+
+use super::difference::Difference;
+use super::refusal::{lock_failure, refuse_gaps, refuse_older};
+use super::{DesiredSet, Finding, HostFacts, Purpose, RootFacts, Rule, Stat, Transaction};
+use crate::words::{Failure, HostName, printable};
+pub use surroundings::{around, consumers};
+
+use mending::Mend;
+use place::{Known, Place};
+use std::collections::BTreeSet;
+
+/// The verdict on one root of a host.
+#[derive(Debug, Default)]
+pub struct Audit {
+    /// In the order of the paths.
+    pub findings: Vec<Finding>,
+    /// Paths that were to be looked at and could not be.
+    pub unseen: Vec<String>,
+    mends: Vec<Mend>,
+}
+
+impl Audit {
+    /// Judges one root. Fails where nothing can be said: somebody is at work there, or the bundle is not the one to compare with.
+    pub fn new(
+        host: &HostName,
+        want: &DesiredSet,
+        facts: &HostFacts,
+        root: &RootFacts,
+        purpose: &Purpose,
+    ) -> Result<Self, Failure> {
+        refuse_gaps(root)?;
+        if let Some(holder) = &root.lock {
+            return Err(lock_failure(holder));
+        }
+        refuse_older(root, purpose)?;
+        let is = Difference { want, facts: root, purpose };
+        let known = Known::new(&is);
+        let mut auditor = Auditor { host, facts, is, known, out: Self::default() };
+        auditor.judge();
+        Ok(auditor.out)
+    }
+
+    /// The steps that mend those findings of it that are safe to mend and that are chosen; empty if there are none.
+    pub fn mending(&self, root: &RootFacts, purpose: &Purpose, chosen: &[Finding]) -> Transaction {
+        mending::transaction(&self.mends, root, purpose, chosen)
+    }
+}
+
+struct Auditor<'a> {
+    host: &'a HostName,
+    facts: &'a HostFacts,
+    is: Difference<'a>,
+    known: Known<'a>,
+    out: Audit,
+}
+
+impl Auditor<'_> {
+    fn judge(&mut self) {
+        self.surroundings();
+        let root = self.is.want.root.as_str();
+        if self.is.facts.elsewhere.is_some() {
+            return;
+        }
+        match self.is.facts.entries.get(root) {
+            None => return self.missing_root(),
+            Some(stat) if !stat.is_directory() => return,
+            Some(_) => {}
+        }
+        if self.is.facts.closed && !self.is.facts.entries.contains_key("secrets") {
+            return self.out.unseen.push(root.to_owned());
+        }
+        self.out.unseen.extend(self.is.facts.shut.iter().map(|path| self.is.want.root.join(&shown(path))));
+        self.entries();
+        self.content();
+        self.restarts();
+    }
+
+    /// Below a directory that we cannot walk through, nobody knows.
+    fn missing_root(&mut self) {
+        let path = self.is.want.root.as_str().to_owned();
+        let above = self.is.facts.entries.iter().rfind(|(above, _)| path.starts_with(above.as_str()));
+        let is_hidden = self.facts.uid != 0 && above.is_some_and(|(_, stat)| stat.mode.bits() & 0o001 == 0);
+        if is_hidden || self.is.facts.closed {
+            return self.out.unseen.push(path);
+        }
+        let finding = Finding::new(Rule::Missing, path, "the root of the play", "nothing");
+        self.find(finding.mended_by(self.deploy()));
+    }
+
+    /// Everything that is there, one after the other; what lies below a stranger is the stranger's.
+    fn entries(&mut self) {
+        let mut strangers: BTreeSet<&str> = BTreeSet::new();
+        let entries = &self.is.facts.entries;
+        for (path, stat) in entries.iter().filter(|(path, _)| !path.starts_with('/')) {
+            if ancestors(path).any(|above| strangers.contains(above)) {
+                continue;
+            }
+            let place = self.place(path, stat);
+            if place.is_opaque() {
+                strangers.insert(path);
+            }
+            self.entry(path, stat, place);
+        }
+    }
+
+    fn entry(&mut self, path: &str, stat: &Stat, place: Place) {
+        match place {
+            Place::Ours(access) => self.access(path, stat, &access),
+            Place::Old(access) => self.old_access(path, stat, &access),
+            Place::Switch => self.switch(path, stat),
+            Place::Link(name) => self.link(path, stat, &name),
+            Place::Stranger(rule, found) => self.stranger(path, rule, found),
+            Place::OwnLeftover(rule, found) => self.leftover(path, rule, found),
+            Place::Beside => {}
+        }
+    }
+
+    fn find(&mut self, finding: Finding) {
+        self.out.findings.push(finding);
+    }
+
+    /// The path as it is shown: files of the live set go by the name that everybody knows them by.
+    fn path(&self, path: &str) -> String {
+        let known =
+            self.is.live().and_then(|live| path.strip_prefix("secrets/")?.strip_prefix(live)?.strip_prefix('/'));
+        match known {
+            Some(name) => self.is.want.root.join(&format!("secrets/{}", shown(name))),
+            None => self.is.want.root.join(&shown(path)),
+        }
+    }
+
+    fn deploy(&self) -> String {
+        format!("distribute deploy --hosts {}", self.host)
+    }
+}
+
+fn shown(path: &str) -> String {
+    printable(path.as_bytes(), 1000)
+}
+
+/// The directories above, nearest last.
+fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(at, _)| &path[..at])
+}

@@ -3,6 +3,8 @@
 #[path = "support/remote_shell.rs"]
 mod remote_shell;
 
+#[path = "program/audits.rs"]
+mod audits;
 #[path = "program/counts.rs"]
 mod counts;
 #[path = "program/faults.rs"]

@@ -143,13 +143,13 @@ is_dead() {
 }
 
 # Sets record to what a lock file says; fails if there is none. A record is complete before it gets its name, so an
-# empty one is what a power cut left, and its holder died with the machine.
+# empty one is what a power cut left, and its holder died with the machine. A pipe in its place would hold us.
 read_record() {
     record=''
+    [ -f "$1" ] || return 1
     read -r record 2>/dev/null <"$1"
-    [ -z "$record" ] || return 0
-    record='cut 0 0 - a run that lost its power'
-    [ -f "$1" ]
+    [ -n "$record" ] || [ ! -f "$1" ] || record='cut 0 0 - a run that lost its power'
+    [ -n "$record" ]
 }
 
 lock() {

@@ -12,6 +12,7 @@ mod workspace;
 
 mod actions;
 mod audit;
+mod audit_trouble;
 mod contract;
 mod enrolment;
 mod example;

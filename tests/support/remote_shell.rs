@@ -2,10 +2,10 @@
 #![allow(dead_code, reason = "each part of the test uses some of it")]
 
 use distribute::inventory::Escalation;
-use distribute::plan::{DesiredFile, DesiredService, DesiredSet, HostFacts, Purpose, Transaction};
+use distribute::plan::{Audit, DesiredFile, DesiredService, DesiredSet, HostFacts, Purpose, Transaction};
 use distribute::playbook::Access;
 use distribute::remote::{self, Frame, FrameReader, Pushed};
-use distribute::words::{Failure, Mode, PlayName, Principal, RemotePath, RunId, Secret, ServiceName};
+use distribute::words::{Failure, HostName, Mode, PlayName, Principal, RemotePath, RunId, Secret, ServiceName};
 use nix::unistd::{Gid, Uid};
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
@@ -175,6 +175,14 @@ impl Host {
         want.plan(&facts)
     }
 
+    /// What an audit is told; nothing is waited for.
+    pub fn audit(&self, want: &Want) -> HostFacts {
+        let mut session = self.start();
+        let facts = session.audit(&[&want.set], 0).unwrap();
+        session.bye();
+        facts
+    }
+
     pub fn facts(&self, want: &Want) -> HostFacts {
         let mut session = self.start();
         let facts = session.look(&[&want.set]).unwrap();
@@ -253,6 +261,16 @@ impl Session {
         }
     }
 
+    /// Everything that is there, as `audit` asks for it; a lock is waited for so many seconds.
+    pub fn audit(&mut self, sets: &[&DesiredSet], wait: u64) -> Result<HostFacts, Failure> {
+        let roots: Vec<_> = sets.iter().map(|set| (set.root_mode(), set.root.clone())).collect();
+        self.send(&remote::audit_hello(&self.nonce, Escalation::None, wait, &roots, &[]));
+        match self.frame() {
+            Some(frame) => remote::look(&self.nonce, &frame),
+            None => Err(Failure::new(distribute::words::Phase::Exec, format!("no frame: {}", self.end().1))),
+        }
+    }
+
     pub fn announce(&mut self) {
         self.send(&remote::push_line("2026-11-21T02:00:00Z", "tester@desk"));
     }
@@ -320,7 +338,7 @@ impl Want {
             services: Vec::new(),
             files: Vec::new(),
             vault_password: Secret::new(*b"AGE-SECRET-KEY-NOT-REALLY\n"),
-            key_age: Secret::new(*b"locked\n"),
+            key_age: Secret::new(*b"age-encryption.org/v1 locked\n"),
         };
         Self { set, run: run(generation), bundle: BUNDLE.to_owned(), any_bundle: false }
     }
@@ -370,9 +388,19 @@ impl Want {
 
     pub fn plan(&self, facts: &HostFacts) -> Result<Transaction, Failure> {
         assert_eq!(facts.missing, Vec::<String>::new());
+        self.with_purpose(|purpose| Transaction::new(&self.set, &facts.roots[0], facts.uid, purpose))
+    }
+
+    /// What an audit says of these facts.
+    pub fn audit(&self, facts: &HostFacts) -> Result<Audit, Failure> {
+        let host = HostName::new("web1").unwrap();
+        self.with_purpose(|purpose| Audit::new(&host, &self.set, facts, &facts.roots[0], purpose))
+    }
+
+    fn with_purpose<T>(&self, then: impl FnOnce(&Purpose) -> T) -> T {
         let mac = |bytes: &[u8]| sha256(bytes)[..16].to_owned();
-        let seal = |set: &DesiredSet| Ok(format!("sealed {} files", set.files.len()).into_bytes());
-        let purpose = Purpose {
+        let seal = |set: &DesiredSet| Ok(format!("age-encryption.org/v1 {} files", set.files.len()).into_bytes());
+        then(&Purpose {
             run: &self.run,
             bundle_id: &self.bundle,
             generation: self.run.generation(),
@@ -380,8 +408,7 @@ impl Want {
             heeds_lock: true,
             mac: &mac,
             seal: &seal,
-        };
-        Transaction::new(&self.set, &facts.roots[0], facts.uid, &purpose)
+        })
     }
 }
 

@@ -18,6 +18,7 @@ impl Visit {
         drop(frame);
         self.refuse_incomplete(&facts)?;
         facts.roots.iter().for_each(|root| self.see(root));
+        let uid = facts.uid;
         let audits = self.audits(&facts)?;
         let found = audits.iter().flat_map(|audit| audit.findings.iter().cloned());
         let sieved = filter.sieve(self.host(), found.chain(plan::around(&self.plan.sets, &facts)).collect());
@@ -31,7 +32,7 @@ impl Visit {
                 self.mend(&mut talk, &nonce, &mending, facts).await?;
             }
         }
-        self.refuse_unseen(&audits)
+        self.refuse_unseen(&audits, uid)
     }
 
     fn audits(&self, facts: &HostFacts) -> Result<Vec<Audit>, Failure> {
@@ -73,13 +74,19 @@ impl Visit {
     }
 
     /// What could not be seen is not right for all we know.
-    fn refuse_unseen(&self, audits: &[Audit]) -> Result<(), Failure> {
+    fn refuse_unseen(&self, audits: &[Audit], uid: u32) -> Result<(), Failure> {
         let unseen: Vec<&str> = audits.iter().flat_map(|audit| audit.unseen.iter().map(String::as_str)).collect();
         let Some(more) = unseen.len().checked_sub(1) else { return Ok(()) };
         let shown = &unseen[..unseen.len().min(3)];
         let others = if more > 2 { format!(" and {} more", more - 2) } else { String::new() };
-        let message = format!("user `{}` could not see {}{others}", self.plan.endpoint.user, shown.join(", "));
-        Err(Failure::new(Phase::Become, message)
-            .hint("set become = \"sudo\" (or \"doas\") for this host in the inventory: what was not seen may be wrong"))
+        let (user, hint) = match uid {
+            0 => ("root", "look at it on the host: a network or FUSE file system may hide it from root"),
+            _ => (
+                self.plan.endpoint.user.as_str(),
+                "set become = \"sudo\" (or \"doas\") for this host in the inventory: what was not seen may be wrong",
+            ),
+        };
+        let message = format!("user `{user}` could not see {}{others}", shown.join(", "));
+        Err(Failure::new(Phase::Become, message).hint(hint))
     }
 }

@@ -291,10 +291,12 @@ read_all() {
     [ $# -gt 0 ] || return 0
     say stat
     if ! find "$@" -xdev -exec stat -c "$columns" {} + 2>/dev/null || [ "$uid" != 0 ]; then
+        # What is gone by now, or moved while it was read, is not shut.
         say shut
         # shellcheck disable=SC2016 # for the shell that find starts
         find "$@" -xdev -type d -exec sh -c \
-            'for at; do [ -r "$at" ] && [ -x "$at" ] || printf "%s. %s\n" "$0" "$at"; done' "$nonce" {} + 2>/dev/null
+            'for at; do [ ! -d "$at" ] || { [ -r "$at" ] && [ -x "$at" ]; } || printf "%s. %s\n" "$0" "$at"; done' \
+            "$nonce" {} + 2>/dev/null
     fi
     if command -v getfacl >/dev/null; then
         say acl

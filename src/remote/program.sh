@@ -661,14 +661,15 @@ carry_out() {
 }
 
 # mend MODE OWNER DIRECTORY NAME...: of what is there; `-` leaves it as it is. Never through a link, on the way or at its
-# end, and never a file that has a second name elsewhere. What cannot be mended stays, and is seen at the next look.
+# end, and never a file that has a second name elsewhere; so never where somebody else could put a link in its place
+# between find and chmod. What cannot be mended stays, and is seen at the next look.
 mend() {
     mode=${1%% *}
     rest=${1#* }
     owner=${rest%% *}
     at=$path/${rest#* }
     shift
-    if cd -P "$at" 2>/dev/null && [ "$PWD" = "${at%/.}" ]; then
+    if cd -P "$at" 2>/dev/null && [ "$PWD" = "${at%/.}" ] && is_ours_alone; then
         [ "$owner" = - ] || find "$@" -prune \( -type d -o -type f -links 1 \) -exec chown -h "$owner" {} +
         if [ "$mode" != - ]; then
             # An access list is a mode by another name.
@@ -679,6 +680,11 @@ mend() {
         fi
     fi 2>/dev/null
     cd -P "$path" || exit 1
+}
+
+# Can nobody but root and us change what lies in the working directory?
+is_ours_alone() {
+    [ -n "$(find . -prune \( -user 0 -o -user "$uid" \) ! -perm -020 ! -perm -002)" ]
 }
 
 own() {

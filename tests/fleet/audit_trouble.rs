@@ -3,11 +3,13 @@
 
 use crate::host::{Host, Spec, free_address};
 use crate::workspace::{ROOT, Ran, Workspace, error, is_root, of, wait};
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// `rule path` of each finding, paths relative to the root; those that were mended begin with `fixed`.
 fn found(report: &Value, host: &str) -> Vec<String> {
@@ -390,25 +392,63 @@ fn nothing_is_mended_by_way_of_a_link() {
     }
 }
 
-/// As `a_directory_that_becomes_a_link_while_it_is_read`, and root is asked to give it a mode meanwhile.
+/// Somebody who may change our directory puts a link in place of a file, over and over, while root is to give the file a mode.
+fn fix_while_links_come_and_go(ws: &Workspace, fix: &[&str]) {
+    let host = ws.web1();
+    host.sh("echo theirs > /opt/precious; chmod 666 /opt/precious");
+    at_root(host, "ln -s /opt/precious secrets/..data/link");
+    let [file, link] = ["aws.env", "link"].map(|name| host.path(&format!("{ROOT}/secrets/..data/{name}")));
+    let open = fs::File::open(&file).unwrap();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                open.set_permissions(fs::Permissions::from_mode(0o644)).unwrap();
+                renameat2(AT_FDCWD, &file, AT_FDCWD, &link, RenameFlags::RENAME_EXCHANGE).unwrap();
+            }
+        });
+        let is_as_it_was = || host.access("/opt/precious") == "666 0:0";
+        for _ in 0..12 {
+            ws.run(&[fix, &["-o", "json"]].concat());
+            if !is_as_it_was() {
+                break;
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(host.access("/opt/precious"), "666 0:0");
+    at_root(host, "cd secrets/..data; [ ! -L aws.env ] || mv -fT link aws.env; rm -f link; chmod 644 aws.env");
+}
+
 #[test]
-fn nothing_is_mended_by_way_of_a_link_that_comes_and_goes() {
+fn where_others_may_write_nothing_is_mended() {
     if !is_root() {
         return;
     }
     let ws = Workspace::with_host(Spec::default());
     ws.setup();
-    ws.web1().sh("echo theirs > /opt/precious; chmod 666 /opt/precious");
-    let swap = "touch /srv/go; (cd secrets/..data; cp -a aws.env other; ln -s /opt/precious link; while [ -e /srv/go ]; do \
-                chmod 644 other; mv -T aws.env f; mv -T link aws.env; mv -T aws.env link; mv -T f aws.env; chmod 644 aws.env; done; \
-                touch /srv/gone) >/dev/null 2>&1 &";
-    at_root(ws.web1(), swap);
-    for _ in 0..25 {
-        ws.run(&["audit", "--fix", "-o", "json"]);
-        assert_eq!(ws.web1().access("/opt/precious"), "666 0:0");
-    }
-    ws.web1().sh("rm /srv/go");
-    wait("the end of the swapping", || ws.web1().exists("/srv/gone"));
+    at_root(ws.web1(), "chmod 777 secrets/..data/.");
+    fix_while_links_come_and_go(&ws, &["audit", "--fix", "--rule", "world-readable"]);
+    let report = ws.json(&["audit", "--fix", "--rule", "world-readable"], 3);
+    assert_eq!(found(&report, "web1"), ["world-readable secrets/aws.env"], "its directory is everybody's");
+    ws.json(&["audit", "--fix"], 0);
+    ws.json(&["audit"], 0);
+
+    let ws = Workspace::with_host(Spec::default());
+    ws.edit_playbook("keep  = 5", "owner = \"deploy\"\ngroup = \"deploy\"\nkeep  = 5");
+    ws.setup();
+    fix_while_links_come_and_go(&ws, &["audit", "--fix"]);
+    let report = ws.json(&["audit", "--fix"], 3);
+    assert_eq!(found(&report, "web1"), ["world-readable secrets/aws.env"], "its directory is the user's");
+    assert_eq!(of(&report, "web1")["findings"][0]["fix"], "distribute deploy --hosts web1");
+    ws.deploy();
+    at_root(ws.web1(), "chmod 600 secrets/..[0-9]*/aws.env; chmod 755 secrets; chmod 644 vault-password");
+    assert_eq!(
+        found(&ws.json(&["audit", "--fix"], 0), "web1"),
+        ["fixed world-readable secrets", "fixed world-readable vault-password"]
+    );
+    assert_eq!(ws.web1().access(&format!("{ROOT}/secrets")), "700 4711:4711");
+    ws.json(&["audit"], 0);
     ws.assert_no_leak();
 }
 

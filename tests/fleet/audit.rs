@@ -40,7 +40,7 @@ fn a_setup_ends_with_an_audit() {
     }
     let ws = Workspace::with_host(Spec::default());
     assert_eq!(found(&ws.setup(), "web1"), Vec::<String>::new());
-    ws.web1().sh(&format!("ln {ROOT}/vault-password /srv/second"));
+    ws.web1().sh(&format!("ln {ROOT}/vault-password /opt/second"));
     assert_eq!(found(&ws.setup(), "web1"), ["hardlink vault-password"]);
     ws.assert_no_leak();
 }

@@ -7,7 +7,7 @@ help:
 	@echo 'make demo      the example on three throw-away SSH hosts in one process; needs no root, leaves nothing behind'
 	@echo 'make test      installs what the tests need (as root on Debian; otherwise says what is skipped) and runs them all'
 	@echo 'make build     target/debug/distribute'
-	@echo 'make bench     many throw-away hosts: how long a setup, a change and a deploy of nothing take'
+	@echo 'make bench     many throw-away hosts: how long a setup, a change, an audit and a deploy of nothing take'
 	@echo 'make check     clippy, formatting, shellcheck'
 	@echo 'make install   the release build, into ~/.cargo/bin'
 

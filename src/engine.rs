@@ -43,6 +43,8 @@ pub enum Intent {
 pub enum Work {
     /// The sets that are wanted.
     Sets,
+    /// The same on hosts that may be new: at the end everything that is there is judged.
+    Enrolment,
     /// Everything that is there, judged.
     Audit(Filter),
 }
@@ -225,22 +227,24 @@ impl Visit {
         self.report.address = connection.peer();
         self.report.host_key = connection.host_key().map(str::to_owned);
         let result = match &run.work {
-            Work::Sets => self.converse(&mut connection).await,
+            Work::Sets => self.converse(&mut connection, Question::Look).await,
+            Work::Enrolment => self.converse(&mut connection, Question::Audit(&[])).await,
             Work::Audit(filter) => self.audit(&mut connection, filter).await,
         };
         connection.close().await;
         result
     }
 
-    async fn converse(&mut self, connection: &mut Connection) -> Result<(), Failure> {
+    async fn converse(&mut self, connection: &mut Connection, question: Question<'_>) -> Result<(), Failure> {
         let nonce = (self.run.nonce)();
-        let mut talk = Talk::begin(connection, &nonce, &self.plan, self.run.lock_wait(), Question::Look).await?;
+        let mut talk = Talk::begin(connection, &nonce, &self.plan, self.run.lock_wait(), question).await?;
         let frame = talk.frame(self.stop.clone(), Stop::Gently, self.run.look).await?;
         let facts = remote::look(&nonce, &frame)?;
         let transactions = self.plan_for(&facts)?;
         self.describe(&facts, &transactions);
         if self.run.intent != Intent::Apply || transactions.iter().all(Transaction::is_empty) {
             talk.bye().await;
+            self.judge_enrolled(&facts);
             return Ok(());
         }
         if *self.stop.borrow() > Stop::No {
@@ -249,7 +253,9 @@ impl Visit {
         self.run.make_ready().await?;
         let mut pushed = self.push(&mut talk, &nonce, &transactions).await?;
         pushed.facts.uid = facts.uid;
-        self.conclude(&pushed)
+        self.conclude(&pushed)?;
+        self.judge_enrolled(&HostFacts { roots: pushed.facts.roots, ..facts });
+        Ok(())
     }
 
     fn plan_for(&self, facts: &HostFacts) -> Result<Vec<Transaction>, Failure> {

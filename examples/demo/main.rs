@@ -53,6 +53,11 @@ async fn tell(top: &Path, interrupts: Interrupts) -> Result<(), End> {
     story.run("Do it.", "deploy").await?;
     story.run("And again: what is right already is not touched.", "deploy").await?;
     story.run("What is on them now?", "status").await?;
+    fleet.hosts[0].open_to_all("secrets/aws.env")?;
+    story
+        .run_to("Somebody opened a file to every user of a host. An audit finds it (and ends with 3).", "audit", 3)
+        .await?;
+    story.run("It mends what is safe to mend.", "audit --fix").await?;
     println!();
     story.say("One host as it is on disk: a set is a directory, and ..data is the one switch.");
     story.tree(&fleet.hosts[0].root())?;

@@ -59,12 +59,17 @@ impl Story {
 
     /// Runs `distribute` with these words as its arguments.
     pub async fn run(&mut self, why: &str, words: &str) -> Result<(), End> {
+        self.run_to(why, words, 0).await
+    }
+
+    /// The same for one that is to end with another status.
+    pub async fn run_to(&mut self, why: &str, words: &str, expected: i32) -> Result<(), End> {
         println!();
         self.say(why);
         println!("$ distribute {words}");
         let mut child = self.command(words).spawn()?;
         let status = self.wait(&mut child).await?;
-        if status.success() {
+        if status.code() == Some(expected) {
             return Ok(());
         }
         Err(End { why: format!("distribute {words}: {status}"), code: 1 })

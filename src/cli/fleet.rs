@@ -93,7 +93,7 @@ pub fn conclude(shared: &Shared, report: &Report, now: DateTime<Utc>) -> Result<
 }
 
 fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId) -> Run {
-    let look = if matches!(errand.work, Work::Audit(_)) { AUDIT } else { LOOK };
+    let look = if matches!(errand.work, Work::Sets) { LOOK } else { AUDIT };
     let bundle = Arc::new(sources.bundle.clone());
     let sealing = bundle.clone();
     let fingerprinting = bundle.clone();

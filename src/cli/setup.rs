@@ -5,7 +5,7 @@ use super::fleet::{self, Errand, Moment};
 use super::shared::{Timeout, print_error};
 use super::{Shared, sources::Sources};
 use crate::bundle::{Bundle, new_identity};
-use crate::engine::{HostPlan, Intent};
+use crate::engine::{HostPlan, Intent, Work};
 use crate::inventory::Connection;
 use crate::plan;
 use crate::report::{HostReport, Report};
@@ -62,7 +62,7 @@ fn errand(args: &Args, shared: &Shared, sources: &Sources, enrolled: &Arc<Mutex<
     };
     let intent = if shared.check { Intent::Check } else { Intent::Apply };
     let errand = Errand::new("setup", intent, args.timeout.duration());
-    Errand { accept_new: args.accept_new, first: Box::new(save), ..errand }
+    Errand { work: Work::Enrolment, accept_new: args.accept_new, first: Box::new(save), ..errand }
 }
 
 /// Notes in the bundle what the playbooks give each host; hosts that get nothing are left alone.

@@ -1,7 +1,7 @@
 //! A visit that reads everything and judges it; with `--fix` it mends what is safe to mend, in the same session, and looks again.
 
 use super::talk::{Question, Talk};
-use super::{Intent, LOCK_WAIT, Stop, Visit, interrupted};
+use super::{Intent, LOCK_WAIT, Stop, Visit, Work, interrupted};
 use crate::plan::{self, Audit, Filter, Finding, HostFacts, Transaction};
 use crate::remote;
 use crate::transport::Connection;
@@ -33,6 +33,21 @@ impl Visit {
             }
         }
         self.refuse_unseen(&audits, uid)
+    }
+
+    /// The audit at the end of an enrolment: what it finds beside what is said already.
+    pub(super) fn judge_enrolled(&mut self, facts: &HostFacts) {
+        if self.run.intent != Intent::Apply || !matches!(self.run.work, Work::Enrolment) {
+            return;
+        }
+        // Another run that began as soon as this one ended is judged by nobody.
+        let found = self.audits(facts).unwrap_or_default().into_iter().flat_map(|audit| audit.findings);
+        for finding in found.chain(plan::around(&self.plan.sets, facts)) {
+            let is_same = |known: &Finding| known.rule == finding.rule && known.path == finding.path;
+            if !self.report.findings.iter().any(is_same) {
+                self.report.findings.push(finding);
+            }
+        }
     }
 
     fn audits(&self, facts: &HostFacts) -> Result<Vec<Audit>, Failure> {

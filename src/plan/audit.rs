@@ -6,6 +6,8 @@ mod content;
 mod mending;
 mod place;
 mod surroundings;
+#[cfg(test)]
+mod tests;
 
 use super::difference::Difference;
 use super::refusal::{lock_failure, refuse_gaps, refuse_older};

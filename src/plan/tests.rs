@@ -5,9 +5,9 @@ use crate::playbook::Access;
 use crate::words::{Failure, Mode, Phase, RemotePath, RunId, Secret, ServiceName};
 
 const RUN: &str = "7-20261121T020000Z-7f3a";
-const LIVE: &str = "..6-20261114T020000Z-19c0";
+pub(super) const LIVE: &str = "..6-20261114T020000Z-19c0";
 
-fn want(files: &[(&str, &str)]) -> DesiredSet {
+pub(super) fn want(files: &[(&str, &str)]) -> DesiredSet {
     let access = Access::default();
     let file = |(path, content): &(&str, &str)| DesiredFile {
         path: (*path).to_owned(),
@@ -36,13 +36,13 @@ fn service(path: &str) -> ServiceName {
     path.split(['.', '/']).next().unwrap().parse().unwrap()
 }
 
-fn stat(kind: Kind, mode: u32) -> Stat {
+pub(super) fn stat(kind: Kind, mode: u32) -> Stat {
     let root = || "root".to_owned();
     let mode = Mode::new(mode);
     Stat { kind, mode, uid: 0, gid: 0, user: root(), group: root(), links: 1, size: 1, modified: 0, target: None }
 }
 
-fn link(target: &str) -> Stat {
+pub(super) fn link(target: &str) -> Stat {
     Stat { target: Some(target.to_owned()), ..stat(Kind::Link, 0o777) }
 }
 
@@ -55,7 +55,7 @@ fn bare() -> RootFacts {
 }
 
 /// A root that holds just what is wanted, as generation 6.
-fn right(want: &DesiredSet) -> RootFacts {
+pub(super) fn right(want: &DesiredSet) -> RootFacts {
     let mut facts = bare();
     for directory in ["/opt/app", "secrets", "backups", ".distribute"] {
         facts.entries.insert(directory.to_owned(), stat(Kind::Directory, 0o700));

@@ -247,10 +247,8 @@ look() {
             if is_dead "$record"; then say "stale ${record#* * * }"; else say "lock ${record#* * * }"; fi
         fi
     fi
-    if [ "$deep" = yes ]; then
-        say stat
-        stat -c "$columns" "$@" 2>/dev/null
-        [ "$here" = no ] || read_all
+    if [ "$deep" = yes ] && [ "$here" = yes ]; then
+        read_all "$@"
     else
         read_ours "$@"
     fi
@@ -281,23 +279,24 @@ read_ours() {
     fi
 }
 
-# Everything below our places, however much it is and whatever it is called. Nothing is opened but what we put there
-# and what should be sealed.
+# read_all PARENT...: these, and everything below our places, however much it is and whatever it is called. Nothing is
+# opened but what we put there and what should be sealed.
 read_all() {
-    set --
+    parents=$#
     for entry in secrets backups .distribute vault-password* .vault-password*; do
         if [ -e "$entry" ] || [ -L "$entry" ]; then set -- "$@" "$entry"; fi
     done
-    [ $# -gt 0 ] || return 0
     say stat
-    if ! find "$@" -xdev -exec stat -c "$columns" {} + 2>/dev/null || [ "$uid" != 0 ]; then
+    if ! find "$@" -xdev \( ! -path '/*' -o -prune \) -exec stat -c "$columns" {} + 2>/dev/null || [ "$uid" != 0 ]; then
         # What is gone by now, or moved while it was read, is not shut.
         say shut
         # shellcheck disable=SC2016 # for the shell that find starts
-        find "$@" -xdev -type d -exec sh -c \
+        find "$@" -xdev \( ! -path '/*' -o -prune \) -type d -exec sh -c \
             'for at; do [ ! -d "$at" ] || { [ -r "$at" ] && [ -x "$at" ]; } || printf "%s. %s\n" "$0" "$at"; done' \
             "$nonce" {} + 2>/dev/null
     fi
+    shift "$parents"
+    [ $# -gt 0 ] || return 0
     if command -v getfacl >/dev/null; then
         say acl
         getfacl -R -P -s -p -n -- "$@" 2>/dev/null
@@ -306,12 +305,13 @@ read_all() {
         say capabilities
         getcap -r "$@" 2>/dev/null
     fi
-    say clear
-    find backups -xdev -type f -exec \
+    # Hashes, and names of backups that are not sealed. grep comes last: its status, which is not 0 where all are, keeps
+    # busybox from what would come behind it.
+    say content
+    find vault-password backups ${live:+"secrets/$live"} -xdev -type f \
+        \( ! -path 'backups/*' -o -name key.age \) -size -524288 -exec sha256sum {} + \
+        -o -type f -path 'backups/*' ! -name key.age -exec \
         grep -L -e '^age-encryption.org/v1' -e '^-----BEGIN AGE ENCRYPTED FILE-----' -- {} + 2>/dev/null
-    say hash
-    find vault-password backups/key.age ${live:+"secrets/$live"} -xdev -type f -size -524288 -exec sha256sum {} + \
-        2>/dev/null
 }
 
 read_notes() {

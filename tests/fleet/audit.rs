@@ -32,3 +32,15 @@ fn a_clean_fleet_has_nothing_to_say() {
     assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
     ws.assert_no_leak();
 }
+
+#[test]
+fn a_setup_ends_with_an_audit() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default());
+    assert_eq!(found(&ws.setup(), "web1"), Vec::<String>::new());
+    ws.web1().sh(&format!("ln {ROOT}/vault-password /opt/second"));
+    assert_eq!(found(&ws.setup(), "web1"), ["hardlink vault-password"]);
+    ws.assert_no_leak();
+}

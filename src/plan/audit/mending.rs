@@ -83,17 +83,24 @@ fn access(mends: &[&Mend]) -> Vec<Step> {
             both.1 = both.1.take().or_else(|| owner.clone());
         }
     }
-    let mut groups: BTreeMap<(usize, &str, Option<Mode>, Option<String>), Vec<String>> = BTreeMap::new();
+    let mut groups: BTreeMap<Group, Vec<String>> = BTreeMap::new();
     for (path, (mode, owner)) in wanted {
         let (directory, name) = path.rsplit_once('/').unwrap_or((".", path));
-        let depth = path.matches('/').count();
-        groups.entry((depth, directory, mode, owner)).or_default().push(format!("./{name}"));
+        let group = Group { depth: path.matches('/').count(), directory: directory.to_owned(), mode, owner };
+        groups.entry(group).or_default().push(format!("./{name}"));
     }
-    let step = |((_, directory, mode, owner), names): ((_, &str, _, _), _)| Step::Mend {
-        directory: directory.to_owned(),
-        names,
-        mode,
-        owner,
+    let step = |(group, names)| {
+        let Group { directory, mode, owner, .. } = group;
+        Step::Mend { directory, names, mode, owner }
     };
     groups.into_iter().map(step).collect()
+}
+
+/// What one step mends; in the order of the steps.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
+    depth: usize,
+    directory: String,
+    mode: Option<Mode>,
+    owner: Option<String>,
 }

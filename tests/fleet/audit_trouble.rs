@@ -37,6 +37,13 @@ fn at_root(host: &Host, script: &str) -> String {
     host.sh(&format!("set -e; cd {ROOT}; {script}"))
 }
 
+/// The most memory that a process has had so far, in KiB.
+fn peak_memory(pid: nix::unistd::Pid) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
 #[test]
 fn fifty_thousand_strays_on_one_host() {
     if !is_root() {
@@ -44,7 +51,14 @@ fn fifty_thousand_strays_on_one_host() {
     }
     let ws = two_hosts();
     at_root(ws.web1(), "cd secrets; seq -f 'stray %.0f' 50000 | tr '\\n' '\\0' | xargs -0 touch");
-    let report = ws.json(&["audit"], 3);
+    let mut running = ws.spawn(&["audit", "-o", "json"]);
+    let mut peak = 0;
+    wait("the end of the audit", || {
+        peak = peak.max(peak_memory(running.pid()));
+        running.is_done()
+    });
+    assert!(peak > 0 && peak < 400 << 10, "{peak} KiB");
+    let report = running.wait().expect(3).report();
     let lines = found(&report, "web1");
     assert_eq!(lines.len(), 50_000);
     assert!(lines.iter().all(|line| line.starts_with("unexpected-file secrets/stray ")));
@@ -179,6 +193,27 @@ fn hosts_that_lie_or_flood_or_are_not_there() {
     let report = ws.json(&["audit", "--forks", "1"], 4);
     assert_eq!(found(&report, "web1"), ["world-readable secrets/aws.env"]);
     assert_eq!(ws.json(&["audit", "--hosts", "web1"], 3)["hosts"].as_array().unwrap().len(), 1);
+    ws.assert_no_leak();
+}
+
+#[test]
+fn one_that_is_interrupted_says_what_it_has() {
+    if !is_root() {
+        return;
+    }
+    let ws = two_hosts();
+    at_root(ws.host("web2"), "chmod 644 vault-password");
+    let stopped = nix::unistd::Pid::from_raw(ws.web1().pid());
+    nix::sys::signal::kill(stopped, Signal::SIGSTOP).unwrap();
+    let running = ws.spawn(&["audit", "-v", "-o", "json"]);
+    wait("the other host", || running.stderr().contains("web2: ok"));
+    running.signal(Signal::SIGINT);
+    let ran = running.wait().expect(130);
+    nix::sys::signal::kill(stopped, Signal::SIGCONT).unwrap();
+    let report = ran.report();
+    assert_eq!(report["interrupted"], true);
+    assert!(error(&report, "web1").contains("interrupted"), "{report:#}");
+    assert_eq!(found(&report, "web2"), ["world-readable vault-password"]);
     ws.assert_no_leak();
 }
 

@@ -267,16 +267,23 @@ read_ours() {
     fi
     say stat
     stat -c "$columns" "$@" 2>/dev/null
-    [ "$here" = yes ] || return 0
-    set --
-    for entry in vault-password backups/key.age ${live:+"secrets/$live"/* "secrets/$live"/.[!.]* "secrets/$live"/*/*}; do
+    [ "$here" = no ] || hash_ours
+}
+
+hash_ours() {
+    say hash
+    set -- vault-password backups/key.age ${live:+"secrets/$live"/* "secrets/$live"/.[!.]* "secrets/$live"/*/*}
+    # More than may stand in one command line, and each that is added copies those before it.
+    if [ $# -gt 1000 ]; then
+        find vault-password backups/key.age "secrets/$live" -xdev -type f -exec sha256sum {} + 2>/dev/null
+        return
+    fi
+    for entry in "$@"; do
+        shift
         # Never a link, which may lead anywhere, nor a pipe, which would hold us.
         if [ -f "$entry" ] && [ ! -L "$entry" ] && [ -r "$entry" ]; then set -- "$@" "$entry"; fi
     done
-    if [ $# -gt 0 ]; then
-        say hash
-        sha256sum "$@" 2>/dev/null
-    fi
+    [ $# -eq 0 ] || sha256sum "$@" 2>/dev/null
 }
 
 # read_all PARENT...: these, and everything below our places, however much it is and whatever it is called. Nothing is
@@ -305,12 +312,9 @@ read_all() {
         say capabilities
         getcap -r "$@" 2>/dev/null
     fi
-    # Hashes, and names of backups that are not sealed. grep comes last: its status, which is not 0 where all are, keeps
-    # busybox from what would come behind it.
-    say content
-    find vault-password backups ${live:+"secrets/$live"} -xdev -type f \
-        \( ! -path 'backups/*' -o -name key.age \) -size -524288 -exec sha256sum {} + \
-        -o -type f -path 'backups/*' ! -name key.age -exec \
+    hash_ours
+    say clear
+    find backups -xdev -type f ! -name key.age -exec \
         grep -L -e '^age-encryption.org/v1' -e '^-----BEGIN AGE ENCRYPTED FILE-----' -- {} + 2>/dev/null
 }
 

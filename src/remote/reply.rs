@@ -193,11 +193,7 @@ fn read_root(nonce: &str, word: &str, rest: &str, body: &[u8], root: &mut RootFa
         "notes" => read_notes(body, root),
         "acl" => root.acls = attributes::acls(body),
         "capabilities" => root.capabilities = attributes::capabilities(body),
-        "content" => {
-            root.hashes = hashes(body);
-            let names = body.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"backups/"));
-            root.unsealed = names.map(exact).collect();
-        }
+        "clear" => root.unsealed = body.split(|byte| *byte == b'\n').map(exact).collect(),
         _ => {}
     }
 }

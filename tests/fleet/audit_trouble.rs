@@ -196,6 +196,26 @@ fn hosts_that_lie_or_flood_or_are_not_there() {
     ws.assert_no_leak();
 }
 
+/// Of what was to be mended nothing is said to be mended, unless the host said so.
+#[test]
+fn a_host_that_falls_silent_after_the_mending() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default().sshd("ForceCommand /etc/answer").script(ANSWER));
+    ws.setup();
+    let cut = "sh -c \"$SSH_ORIGINAL_COMMAND\" | while IFS= read -r line; do case $line in *' begin 1') n=$((n + 1));; esac\n\
+               [ \"$n\" -gt 1 ] || printf '%s\\n' \"$line\"; done";
+    fs::write(ws.web1().etc("lie"), cut).unwrap();
+    at_root(ws.web1(), "chmod 644 vault-password");
+    let report = ws.json(&["audit", "--fix"], 2);
+    assert_eq!(found(&report, "web1"), ["world-readable vault-password"], "{report:#}");
+    assert!(error(&report, "web1").contains("status"), "{report:#}");
+    fs::remove_file(ws.web1().etc("lie")).unwrap();
+    ws.json(&["audit"], 0);
+    ws.assert_no_leak();
+}
+
 #[test]
 fn one_that_is_interrupted_says_what_it_has() {
     if !is_root() {

@@ -2,10 +2,11 @@
 
 use super::talk::{Question, Talk};
 use super::{Intent, LOCK_WAIT, Stop, Visit, Work, interrupted};
-use crate::plan::{self, Audit, Filter, Finding, HostFacts, Transaction};
+use crate::plan::{self, Audit, Filter, Finding, HostFacts, Rule, Transaction};
 use crate::remote;
 use crate::transport::Connection;
 use crate::words::{Failure, Outcome, Phase};
+use std::collections::BTreeSet;
 
 impl Visit {
     pub(super) async fn audit(&mut self, connection: &mut Connection, filter: &Filter) -> Result<(), Failure> {
@@ -42,9 +43,10 @@ impl Visit {
         }
         // Another run that began as soon as this one ended is judged by nobody.
         let found = self.audits(facts).unwrap_or_default().into_iter().flat_map(|audit| audit.findings);
+        let known: BTreeSet<(Rule, String)> =
+            self.report.findings.iter().map(|finding| (finding.rule, finding.path.clone())).collect();
         for finding in found.chain(plan::around(&self.plan.sets, facts)) {
-            let is_same = |known: &Finding| known.rule == finding.rule && known.path == finding.path;
-            if !self.report.findings.iter().any(is_same) {
+            if !known.contains(&(finding.rule, finding.path.clone())) {
                 self.report.findings.push(finding);
             }
         }
@@ -79,9 +81,10 @@ impl Visit {
             return Err(failure);
         }
         let after = HostFacts { roots: pushed.facts.roots, ..before };
-        let left: Vec<Finding> = self.audits(&after)?.into_iter().flat_map(|audit| audit.findings).collect();
+        let left = self.audits(&after)?.into_iter().flat_map(|audit| audit.findings);
+        let left: BTreeSet<(Rule, String)> = left.map(|finding| (finding.rule, finding.path)).collect();
         for finding in self.report.findings.iter_mut().filter(|finding| finding.fixable) {
-            finding.fixed = !left.iter().any(|other| other.rule == finding.rule && other.path == finding.path);
+            finding.fixed = !left.contains(&(finding.rule, finding.path.clone()));
         }
         let is_mended = self.report.findings.iter().any(|finding| finding.fixed);
         self.report.outcome = if is_mended { Outcome::Changed } else { Outcome::Ok };
@@ -90,7 +93,10 @@ impl Visit {
 
     /// What could not be seen is not right for all we know.
     fn refuse_unseen(&self, audits: &[Audit], uid: u32) -> Result<(), Failure> {
-        let unseen: Vec<&str> = audits.iter().flat_map(|audit| audit.unseen.iter().map(String::as_str)).collect();
+        // A link in place of the root, say, is told already, unless a filter left that out.
+        let is_told = |path: &&str| self.report.findings.iter().any(|finding| finding.path == *path);
+        let unseen = audits.iter().flat_map(|audit| audit.unseen.iter().map(String::as_str));
+        let unseen: Vec<&str> = unseen.filter(|path| !is_told(path)).collect();
         let Some(more) = unseen.len().checked_sub(1) else { return Ok(()) };
         let shown = &unseen[..unseen.len().min(3)];
         let others = if more > 2 { format!(" and {} more", more - 2) } else { String::new() };

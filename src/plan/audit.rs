@@ -10,7 +10,7 @@ mod surroundings;
 mod tests;
 
 use super::difference::Difference;
-use super::refusal::{lock_failure, refuse_gaps, refuse_older};
+use super::refusal::{exposure, lock_failure, refuse_gaps, refuse_older};
 use super::{DesiredSet, Finding, HostFacts, Purpose, RootFacts, Rule, Stat, Transaction};
 use crate::words::{Failure, HostName, printable};
 pub use surroundings::{around, consumers};
@@ -47,7 +47,15 @@ impl Audit {
         let known = Known::new(&is);
         let mut auditor = Auditor { host, facts, is, known, out: Self::default() };
         auditor.judge();
+        if !auditor.is_safe_to_write() {
+            auditor.out.leave_alone();
+        }
         Ok(auditor.out)
+    }
+
+    fn leave_alone(&mut self) {
+        self.mends.clear();
+        self.findings.iter_mut().for_each(|finding| finding.fixable = false);
     }
 
     /// The steps that mend those findings of it that are safe to mend and that are chosen; empty if there are none.
@@ -68,12 +76,10 @@ impl Auditor<'_> {
     fn judge(&mut self) {
         self.surroundings();
         let root = self.is.want.root.as_str();
-        if self.is.facts.elsewhere.is_some() {
-            return;
-        }
+        let is_read = |stat: &Stat| stat.is_directory() && self.is.facts.elsewhere.is_none();
         match self.is.facts.entries.get(root) {
             None => return self.missing_root(),
-            Some(stat) if !stat.is_directory() => return,
+            Some(stat) if !is_read(stat) => return self.out.unseen.push(root.to_owned()),
             Some(_) => {}
         }
         if self.is.facts.closed && !self.is.facts.entries.contains_key("secrets") {
@@ -83,6 +89,14 @@ impl Auditor<'_> {
         self.entries();
         self.content();
         self.restarts();
+    }
+
+    /// Is nobody else able to put something else in the place of what we work on? Where a deploy would refuse, nothing is mended.
+    fn is_safe_to_write(&self) -> bool {
+        let (entries, uid) = (&self.is.facts.entries, self.facts.uid);
+        let is_ours = |stat: &Stat| stat.is_directory() && (stat.uid == 0 || stat.uid == uid);
+        let is_safe = |path| entries.get(path).is_none_or(|stat| is_ours(stat) && exposure(path, stat, uid).is_none());
+        self.is.want.root.way().all(is_safe) && entries.get(".distribute").is_none_or(is_ours)
     }
 
     /// Below a directory that we cannot walk through, nobody knows.

@@ -31,8 +31,9 @@ fn refuse_unsafe(want: &DesiredSet, facts: &RootFacts, uid: u32) -> Result<(), F
         return Err(stage(format!("{} is really {real}: a parent is a link", want.root))
             .hint(format!("set root = \"{real}\" in the inventory or the playbook")));
     }
-    for (path, stat) in facts.entries.iter().filter(|(path, _)| path.starts_with('/')) {
-        refuse_parent(path, stat, uid)?;
+    // By our own names for them: whatever else the host tells is no parent.
+    for path in want.root.way() {
+        facts.entries.get(path).map_or(Ok(()), |stat| refuse_parent(path, stat, uid))?;
     }
     if facts.closed {
         return Err(Failure::new(Phase::Become, format!("{} cannot be entered as this user", want.root))

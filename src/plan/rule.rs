@@ -109,8 +109,8 @@ impl Rule {
             | Self::Leftover
             | Self::OwedRestart
             | Self::StaleConsumer => Severity::Medium,
-            Self::WrongMode | Self::StaleSet => Severity::Low,
-            Self::ClearSwap | Self::Undeployed => Severity::Info,
+            Self::WrongMode | Self::StaleSet | Self::Undeployed => Severity::Low,
+            Self::ClearSwap => Severity::Info,
         }
     }
 }

@@ -290,7 +290,8 @@ hash_ours() {
 # opened but what we put there and what should be sealed.
 read_all() {
     parents=$#
-    for entry in secrets backups .distribute vault-password* .vault-password*; do
+    for entry in secrets backups .distribute vault-password* .vault-password* \
+        secrets~ secrets.* .secrets.* backups~ backups.* .backups.* '#'*'#' .#*; do
         if [ -e "$entry" ] || [ -L "$entry" ]; then set -- "$@" "$entry"; fi
     done
     say stat
@@ -429,6 +430,8 @@ found() {
     enter "$1"
     [ ! -L .distribute ] || fail "$path/.distribute is a link"
     [ -d .distribute ] || mkdir .distribute || fail "cannot make $path/.distribute"
+    # Before anything is put there that we are going to believe.
+    chmod 00700 .distribute || fail "cannot set the mode of $path/.distribute"
 }
 
 # All of stdin into one private file, then the trailer: the end of the input proves nothing by itself.
@@ -576,6 +579,8 @@ roll_back() {
     if ln -s "$live" "$part/back" && mv -fT "$part/back" secrets/..data; then
         sync secrets
         fresh=$switched
+        rm -f ".distribute/manifest.$switched" .distribute/previous
+        [ -z "$was_previous" ] || { printf '%s\n' "$was_previous" >"$part/previous" && mv -fT "$part/previous" .distribute/previous; }
         # Nor is its sealed copy one of the backups: it was never live for good.
         rm -f "backups/${switched#..}.tar.gz.age"
         act
@@ -591,6 +596,7 @@ roll_back() {
 carry_out() {
     pass=$1
     due=stage
+    was_previous=''
     switched=''
     set --
     while IFS= read -r line <&3; do
@@ -635,6 +641,7 @@ carry_out() {
             ;;
         flush) sync "$@" || fail "the disk did not take what was written" ;;
         put)
+            [ "$2" != .distribute/previous ] || [ ! -f "$2" ] || read -r was_previous <"$2"
             mv -fT "$part/$1" "$2" || fail "cannot put $path/$2 in its place"
             [ "$2" != secrets/..data ] || find_live
             ;;
@@ -680,7 +687,7 @@ mend() {
             if command -v setfacl >/dev/null; then
                 find "$@" -prune \( -type d -o -type f -links 1 \) -exec setfacl -b -- {} +
             fi
-            find "$@" -prune \( -type d -o -type f -links 1 \) -exec chmod "$mode" {} +
+            find "$@" -prune \( -type d -o -type f -links 1 \) -exec chmod "0$mode" {} +
         fi
     fi 2>/dev/null
     cd -P "$path" || exit 1
@@ -696,7 +703,8 @@ own() {
     mode=${1%% *}
     shift
     [ "$owner" = - ] || chown "$owner" "$@" || fail "cannot give files to $owner"
-    chmod "$mode" "$@" || fail "cannot set mode $mode"
+    # With five digits coreutils also takes set-group-ID from a directory.
+    chmod "0$mode" "$@" || fail "cannot set mode $mode"
 }
 
 # An older generation than this host has seen is refused, and so is another bundle.

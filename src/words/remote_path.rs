@@ -32,6 +32,12 @@ impl RemotePath {
         &self.0
     }
 
+    /// `/`, every directory on the way, and the path itself.
+    pub fn way(&self) -> impl Iterator<Item = &str> {
+        let above = self.0.match_indices('/').skip(1).map(|(at, _)| &self.0[..at]);
+        std::iter::once("/").chain(above).chain([self.as_str()])
+    }
+
     /// The path of something below, for a report.
     pub fn join(&self, below: &str) -> String {
         format!("{}/{below}", self.0)
@@ -60,5 +66,9 @@ mod tests {
             assert!(RemotePath::new(bad).is_err(), "{bad:?}");
         }
         assert_eq!(RemotePath::new("/opt/x/").unwrap().as_str(), "/opt/x");
+        assert_eq!(
+            RemotePath::new("/opt/my/x").unwrap().way().collect::<Vec<_>>(),
+            ["/", "/opt", "/opt/my", "/opt/my/x"]
+        );
     }
 }

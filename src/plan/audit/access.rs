@@ -50,7 +50,8 @@ impl Auditor<'_> {
         self.owner(path, stat, access);
         if stat.is_file() && stat.links > 1 {
             let found = format!("{} names", stat.links);
-            let fix = format!("find {} -xdev -samefile {}", quoted(self.file_system()), quoted(&self.path(path)));
+            let itself = quoted(&self.is.want.root.join(path));
+            let fix = format!("find {} -xdev -samefile {itself}", quoted(self.file_system()));
             self.find(Finding::new(Rule::Hardlink, self.path(path), "one name", found).mended_by(fix));
         }
     }
@@ -61,11 +62,14 @@ impl Auditor<'_> {
         if !stat.is_file() && !stat.is_directory() {
             return;
         }
-        // What the playbook opens is told of the live set.
+        // What the playbook opens is told of the live set; what it has closed since, to a group, was right then.
         let access = Access { usual: access.mode, ..access.clone() };
-        let rule = policy::mode_rule(stat.mode, access.mode).filter(|rule| *rule != Rule::WrongMode);
+        let is_open = |rule: &Rule| !matches!(rule, Rule::WrongMode | Rule::GroupReadable);
+        let rule = policy::mode_rule(stat.mode, access.mode).filter(is_open);
         self.mode(path, stat, &access, rule);
-        self.owner(path, stat, &access);
+        if stat.uid != 0 {
+            self.owner(path, stat, &access);
+        }
     }
 
     fn is_other_kind(&mut self, path: &str, stat: &Stat, access: &Access) -> bool {
@@ -95,7 +99,12 @@ impl Auditor<'_> {
         let rule = rule.or((more.len() > 1).then_some(Rule::WrongMode));
         let Some(rule) = rule else { return self.wider_by_playbook(path, access) };
         let finding = Finding::new(rule, self.path(path), access.mode.to_string(), more.join(", "));
-        let fix = format!("chmod {} {}", access.mode, quoted(&self.path(path)));
+        let fix = match more.len() {
+            // Five digits: with four coreutils leaves a directory its set-group-ID.
+            1 => format!("chmod 0{} {}", access.mode, quoted(&self.path(path))),
+            _ if self.is.facts.acls.contains_key(path) => format!("setfacl -b {}", quoted(&self.path(path))),
+            _ => format!("setcap -r {}", quoted(&self.path(path))),
+        };
         self.mend(finding.mended_by(fix), path, stat, Some(access.mode), owner);
     }
 
@@ -144,8 +153,8 @@ impl Auditor<'_> {
     /// he puts there just in time; a deploy makes a new set instead.
     fn is_in_others_hands(&self, path: &str) -> bool {
         let play = &self.is.want.access;
-        let number = policy::on_the_wire(&play.owner);
-        let is_ours = number == "0" || number == self.facts.uid.to_string();
+        let is_us = |stat: &Stat| stat.uid == self.facts.uid && stat.belongs_to(&play.owner, &play.group);
+        let is_ours = play.owner.as_str() == "root" || self.is.facts.entries.get("secrets").is_some_and(is_us);
         path.starts_with("secrets/") && (!is_ours || play.directory_mode.bits() & 0o022 != 0)
     }
 }

@@ -63,6 +63,13 @@ pub(super) fn is_editors(path: &str) -> bool {
         || (name.starts_with('#') && name.ends_with('#') && name.len() > 1)
 }
 
+/// A copy of one of our places, by its name: an editor's, or one that somebody made before he tried something.
+fn is_copy(name: &str) -> bool {
+    let of_password = name.trim_start_matches('.').starts_with("vault-password");
+    let ends = [".old", ".save", ".tar", ".gz", ".tgz", ".zip", ".copy"];
+    of_password || is_editors(name) || ends.iter().any(|end| name.ends_with(end))
+}
+
 const STRANGE: &str = "a file that we did not put there";
 
 impl Auditor<'_> {
@@ -81,7 +88,8 @@ impl Auditor<'_> {
             "secrets" => Place::Ours(self.secrets_access()),
             "backups" | ".distribute" => Place::Ours(self.private(policy::DIRECTORY)),
             "vault-password" => Place::Ours(self.private(policy::FILE)),
-            _ => self.strange(name),
+            _ if is_copy(name) => self.strange(name),
+            _ => Place::Beside,
         }
     }
 
@@ -96,12 +104,10 @@ impl Auditor<'_> {
         let (top, rest) = below.split_once('/').map_or((below, None), |(top, rest)| (top, Some(rest)));
         match rest {
             _ if self.is.live() == Some(top) => self.in_live(path, rest),
-            _ if policy::run_of_set(top).is_some() && self.is.facts.previous.as_deref() == Some(top) => {
-                Place::Old(self.set_access(rest.unwrap_or_default(), stat.is_directory()))
-            }
-            _ if policy::run_of_set(top).is_some() && !self.knows_the_stale() => {
-                Place::Old(self.set_access(rest.unwrap_or_default(), stat.is_directory()))
-            }
+            _ if policy::run_of_set(top).is_some() && self.is_old(top) => match is_editors(path) {
+                true => self.strange(path),
+                false => Place::Old(self.set_access(rest.unwrap_or_default(), stat.is_directory())),
+            },
             Some(_) => self.strange(path),
             None if top == "..data" => Place::Switch,
             None if policy::run_of_set(top).is_some() => {
@@ -118,9 +124,14 @@ impl Auditor<'_> {
         }
     }
 
-    /// Where none is live, or nothing says which was the one before, any set may be the one that is to be again.
-    fn knows_the_stale(&self) -> bool {
-        self.is.live_set().is_some() && self.is.facts.entries.contains_key(".distribute")
+    /// Is it the set before the live one? Where none is live, or nothing says which was before, any may be that a manifest tells of.
+    fn is_old(&self, set: &str) -> bool {
+        let has_manifest = self.is.facts.entries.contains_key(&format!(".distribute/{}", policy::manifest_name(set)));
+        match &self.is.facts.previous {
+            _ if self.is.live_set().is_none() || !self.is.facts.entries.contains_key(".distribute") => true,
+            Some(previous) => previous == set,
+            None => has_manifest,
+        }
     }
 
     fn in_live(&self, path: &str, rest: Option<&str>) -> Place {
@@ -148,12 +159,13 @@ impl Auditor<'_> {
     }
 
     fn in_records(&self, path: &str, name: &str) -> Place {
-        let kept = [self.is.live(), self.is.facts.previous.as_deref()];
+        let is_there = |set: &str| self.is.facts.entries.contains_key(&format!("secrets/{set}"));
         match name.strip_prefix("manifest.") {
-            Some(set) if kept.contains(&Some(set)) => Place::Ours(self.private(policy::FILE)),
-            Some(set) if policy::run_of_set(set).is_some() && !self.knows_the_stale() => {
+            Some(set) if self.is.live() == Some(set) || (policy::run_of_set(set).is_some() && self.is_old(set)) => {
                 Place::Ours(self.private(policy::FILE))
             }
+            // It is told with its set, and goes with it.
+            Some(set) if policy::run_of_set(set).is_some() && is_there(set) => Place::Beside,
             Some(set) if policy::run_of_set(set).is_some() => {
                 Place::OwnLeftover(Rule::Leftover, "what is known of a set that is gone")
             }

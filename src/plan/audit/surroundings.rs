@@ -25,20 +25,23 @@ impl Auditor<'_> {
 
     /// As sshd looks at a key file.
     fn parents(&mut self) {
-        let is_elsewhere = self.is.facts.elsewhere.is_some();
-        let entries = &self.is.facts.entries;
-        for (path, stat) in entries.iter().filter(|(path, _)| path.starts_with('/')) {
+        let (want, facts) = (self.is.want, self.is.facts);
+        for path in want.root.way() {
+            let Some(stat) = facts.entries.get(path) else { continue };
+            let at = |rule, expected: &str, found: String| Finding::new(rule, path.to_owned(), expected, found);
             match &stat.target {
-                Some(_) if is_elsewhere => {}
-                Some(target) => {
-                    let finding =
-                        Finding::new(Rule::Symlink, path.clone(), "a directory", format!("a link to {target}"));
-                    self.find(finding.mended_by("name the real path as the root"));
-                }
+                Some(_) if facts.elsewhere.is_some() => {}
+                Some(target) => self.find(
+                    at(Rule::Symlink, "a directory", format!("a link to {target}"))
+                        .mended_by("name the real path as the root"),
+                ),
+                None if !stat.is_directory() => self.find(
+                    at(Rule::UnexpectedFile, "a directory", "something else in its place".to_owned())
+                        .mended_by("look at it and move it away"),
+                ),
                 None => {
                     if let Some(seen) = exposure(path, stat, self.facts.uid) {
-                        let finding = Finding::new(Rule::ParentWritable, path.clone(), seen.expected, seen.found);
-                        self.find(finding.mended_by(seen.fix));
+                        self.find(at(Rule::ParentWritable, &seen.expected, seen.found).mended_by(seen.fix));
                     }
                 }
             }

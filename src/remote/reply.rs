@@ -236,7 +236,7 @@ fn stat(record: &[u8]) -> Option<(String, Stat)> {
     let mut field = || std::str::from_utf8(fields.next()?).ok();
     let raw = u32::from_str_radix(field()?, 16).ok()?;
     let (uid, gid) = (field()?.parse().ok()?, field()?.parse().ok()?);
-    let (user, group) = (printable(field()?.as_bytes(), 64), printable(field()?.as_bytes(), 64));
+    let (user, group) = (name_or(field()?, uid), name_or(field()?, gid));
     let (links, size, modified) = (field()?.parse().ok()?, field()?.parse().ok()?, field()?.parse().ok()?);
     let kind = match raw & 0o170_000 {
         0o100_000 => Kind::File,
@@ -247,6 +247,11 @@ fn stat(record: &[u8]) -> Option<(String, Stat)> {
     let (path, target) = quoted::name_and_target(fields.next()?, kind == Kind::Link);
     let target = target.map(|target| printable(target.as_bytes(), SHOWN));
     Some((path, Stat { kind, mode: Mode::new(raw), uid, gid, user, group, links, size, modified, target }))
+}
+
+/// What a host without a name for it calls `UNKNOWN` goes by its number.
+fn name_or(name: &str, id: u32) -> String {
+    if name == "UNKNOWN" { id.to_string() } else { printable(name.as_bytes(), 64) }
 }
 
 /// What a push came to.

@@ -99,6 +99,9 @@ impl Auditor<'_> {
             _ if policy::run_of_set(top).is_some() && self.is.facts.previous.as_deref() == Some(top) => {
                 Place::Old(self.set_access(rest.unwrap_or_default(), stat.is_directory()))
             }
+            _ if policy::run_of_set(top).is_some() && !self.knows_the_stale() => {
+                Place::Old(self.set_access(rest.unwrap_or_default(), stat.is_directory()))
+            }
             Some(_) => self.strange(path),
             None if top == "..data" => Place::Switch,
             None if policy::run_of_set(top).is_some() => {
@@ -113,6 +116,11 @@ impl Auditor<'_> {
             }
             None => self.strange(path),
         }
+    }
+
+    /// Where none is live, or nothing says which was the one before, any set may be the one that is to be again.
+    fn knows_the_stale(&self) -> bool {
+        self.is.live_set().is_some() && self.is.facts.entries.contains_key(".distribute")
     }
 
     fn in_live(&self, path: &str, rest: Option<&str>) -> Place {
@@ -145,6 +153,9 @@ impl Auditor<'_> {
         let kept = [self.is.live(), pointed, self.is.facts.previous.as_deref()];
         match name.strip_prefix("manifest.") {
             Some(set) if kept.contains(&Some(set)) => Place::Ours(self.private(policy::FILE)),
+            Some(set) if policy::run_of_set(set).is_some() && self.is.live_set().is_none() => {
+                Place::Ours(self.private(policy::FILE))
+            }
             Some(set) if policy::run_of_set(set).is_some() => {
                 Place::OwnLeftover(Rule::Leftover, "what is known of a set that is gone")
             }

@@ -12,6 +12,9 @@ mod workspace;
 
 mod actions;
 mod audit;
+mod audit_access;
+mod audit_content;
+mod audit_surroundings;
 mod audit_trouble;
 mod contract;
 mod enrolment;

@@ -18,6 +18,10 @@ strace strace counting the processes on a host
 podman podman a container that reads the secrets
 runc runc a container that reads the secrets
 crun crun a container that reads the secrets
+setfacl acl access lists as an audit sees them
+setcap libcap2-bin file capabilities as an audit sees them
+sshfs sshfs a mount that shows every file to everybody
+systemctl systemd units that are older than their secrets
 '
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 

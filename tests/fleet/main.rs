@@ -13,6 +13,7 @@ mod workspace;
 mod actions;
 mod audit;
 mod audit_access;
+mod audit_consumers;
 mod audit_content;
 mod audit_surroundings;
 mod audit_trouble;

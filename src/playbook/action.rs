@@ -104,12 +104,32 @@ fn restarted(argv: &[String]) -> Vec<Consumer> {
     let [program, verb, names @ ..] = argv else { return Vec::new() };
     let program = program.rsplit('/').next().unwrap_or(program);
     let plain = |name: &&String| !name.starts_with('-') && !name.is_empty() && name.bytes().all(is_of_a_name);
-    let names = names.iter().filter(plain).cloned();
+    // `-t 10` is an option and its value, and 10 no container.
+    let is_value = |at: usize| at > 0 && takes_value(&names[at - 1]);
+    let names = names.iter().enumerate().filter(|(at, _)| !is_value(*at)).map(|(_, name)| name).filter(plain).cloned();
     match (program, verb.as_str()) {
         ("docker" | "podman", "restart") => names.map(|name| Consumer::Container { name }).collect(),
         ("systemctl", "restart" | "try-restart") => names.map(|name| Consumer::Unit { name, reloads: false }).collect(),
         _ => Vec::new(),
     }
+}
+
+/// Options of `docker restart`, `podman restart` and `systemctl restart` whose value is the next argument.
+fn takes_value(option: &str) -> bool {
+    matches!(
+        option,
+        "-t" | "--time"
+            | "--timeout"
+            | "-s"
+            | "--signal"
+            | "-f"
+            | "--filter"
+            | "-H"
+            | "--host"
+            | "-M"
+            | "--machine"
+            | "--type"
+    )
 }
 
 impl Health {
@@ -222,6 +242,24 @@ impl std::str::FromStr for Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_restarted() {
+        let of = |line: &str| {
+            let argv = line.split(' ').map(str::to_owned).collect();
+            let name = |consumer| match consumer {
+                Consumer::Unit { name, .. } | Consumer::Container { name } => name,
+                Consumer::Compose { file, .. } => file,
+            };
+            Action::Command(argv).consumers().into_iter().map(name).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("/usr/bin/docker restart -t 10 one two"), "one two");
+        assert_eq!(of("podman restart --time=10 one"), "one");
+        assert_eq!(of("systemctl restart --no-block -- a.service"), "a.service");
+        assert_eq!(of("systemctl daemon-reload a.service"), "");
+        assert_eq!(of("true"), "");
+    }
+
     use crate::words::TomlFiles;
 
     fn read<T>(text: &str, read: impl Fn(&TomlTable<'_>) -> Result<T>) -> Result<T> {

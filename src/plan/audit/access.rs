@@ -56,13 +56,16 @@ impl Auditor<'_> {
     }
 
     /// Of the set before: who may read it now. It was right when it was made, so nothing is said of what is narrower, and a
-    /// file that a run kept has two names.
+    /// file that a run kept has two names. What is no file and no directory holds no secret, and was told when the set was live.
     pub(super) fn old_access(&mut self, path: &str, stat: &Stat, access: &Access) {
-        if !self.is_other_kind(path, stat, access) {
-            let rule = policy::mode_rule(stat.mode, access.mode).filter(|rule| *rule != Rule::WrongMode);
-            self.mode(path, stat, access, rule);
-            self.owner(path, stat, access);
+        if !stat.is_file() && !stat.is_directory() {
+            return;
         }
+        // What the playbook opens is told of the live set.
+        let access = Access { usual: access.mode, ..access.clone() };
+        let rule = policy::mode_rule(stat.mode, access.mode).filter(|rule| *rule != Rule::WrongMode);
+        self.mode(path, stat, &access, rule);
+        self.owner(path, stat, &access);
     }
 
     fn is_other_kind(&mut self, path: &str, stat: &Stat, access: &Access) -> bool {

@@ -148,12 +148,10 @@ impl Auditor<'_> {
     }
 
     fn in_records(&self, path: &str, name: &str) -> Place {
-        // Also where ..data leads to a set that is gone: that is told once.
-        let pointed = self.is.facts.entries.get("secrets/..data").and_then(|link| link.target.as_deref());
-        let kept = [self.is.live(), pointed, self.is.facts.previous.as_deref()];
+        let kept = [self.is.live(), self.is.facts.previous.as_deref()];
         match name.strip_prefix("manifest.") {
             Some(set) if kept.contains(&Some(set)) => Place::Ours(self.private(policy::FILE)),
-            Some(set) if policy::run_of_set(set).is_some() && self.is.live_set().is_none() => {
+            Some(set) if policy::run_of_set(set).is_some() && !self.knows_the_stale() => {
                 Place::Ours(self.private(policy::FILE))
             }
             Some(set) if policy::run_of_set(set).is_some() => {

@@ -23,8 +23,6 @@ pub enum Mend {
     Fix,
     /// A deploy, and what it kept is removed, as somebody would who has looked at it.
     Deploy,
-    /// A script in the root, and then a deploy.
-    DeployAfter(&'static str),
     By(&'static str),
 }
 
@@ -75,10 +73,6 @@ fn tell_one(ws: &Workspace, hosts: &[&str], fault: &Fault) -> Vec<String> {
     match fault.mend {
         Mend::Fix => drop(ws.json(&["audit", "--fix", "--hosts", &these], 0)),
         Mend::Deploy => deploy(ws, &hosts, &these),
-        Mend::DeployAfter(script) => {
-            run(&hosts, script);
-            deploy(ws, &hosts, &these);
-        }
         Mend::By(script) => run(&hosts, script),
     }
     let after = ws.run(&["audit", "--hosts", &these, "-o", "json"]);

@@ -89,7 +89,7 @@ impl Reader<'_> {
 }
 
 #[track_caller]
-fn says(ws: &Workspace, expected: &[String]) -> Value {
+fn says(ws: &Workspace, expected: &[&str]) -> Value {
     let report = ws.json(&["audit"], if expected.is_empty() { 0 } else { 3 });
     assert_eq!(lines(&report, ws.web1(), &[]), expected);
     report
@@ -115,10 +115,10 @@ fn units_of_systemd() {
 
     let unit = Reader { host, file: "cloudflare.env", name: "a.service", verb: "started", asked: STARTED };
     let stale = unit.outdate();
-    let report = says(&ws, &[stale.clone()]);
+    let report = says(&ws, &[&stale]);
     assert_eq!(of(&report, "web1")["findings"][0]["fix"], "on the host: systemctl restart -- a.service");
     host.sh("systemctl reload a.service");
-    says(&ws, &[stale]);
+    says(&ws, &[&stale]);
     host.sh("systemctl restart a.service");
     says(&ws, &[]);
 
@@ -142,7 +142,7 @@ fn units_of_systemd() {
     host.sh("systemctl start a.service");
     ws.edit_playbook("do = 'restart'", "do = 'reload'");
     let stale = Reader { verb: "last reloaded or started", asked: RELOADED, ..unit }.outdate();
-    says(&ws, &[stale]);
+    says(&ws, &[&stale]);
     host.sh("systemctl reload a.service");
     says(&ws, &[]);
     ws.assert_no_leak();
@@ -208,15 +208,15 @@ fn containers_of_podman() {
 
     let reader = Reader { host, file: "api.env", name: "one", verb: "made", asked: MADE };
     let stale = reader.outdate();
-    says(&ws, &[stale.clone()]);
+    says(&ws, &[&stale]);
     // A restart gives it the environment that it was made with.
     assert!(containers.sh("podman restart -t 0 one"));
-    says(&ws, &[stale]);
+    says(&ws, &[&stale]);
     assert!(containers.sh(&format!("podman rm -f -t 0 one && {one}")));
     says(&ws, &[]);
 
     let reader = Reader { host, file: "cloudflare.env", name: "two", verb: "started", asked: RESTARTED };
-    says(&ws, &[reader.outdate()]);
+    says(&ws, &[&reader.outdate()]);
     assert!(containers.sh("podman restart -t 0 two"));
     says(&ws, &[]);
     let before = number(host, RESTARTED);
@@ -274,7 +274,7 @@ fn stand_ins_on_a_host_with_nothing_but_busybox() {
     let unit = Reader { host, file: "cloudflare.env", name: "a.service", verb: "started", asked: "cat /tmp/unit" };
     let container = Reader { host, file: "api.env", name: "one", verb: "made", asked: "cat /tmp/container" };
     for (reader, mend) in [(unit, "/usr/local/bin/systemctl restart"), (container, "/usr/local/bin/docker compose")] {
-        says(&ws, &[reader.outdate()]);
+        says(&ws, &[&reader.outdate()]);
         host.sh(mend);
         says(&ws, &[]);
     }

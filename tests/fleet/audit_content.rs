@@ -59,11 +59,30 @@ pub const FAULTS: &[Fault] = &[
         "unexpected-file medium secrets/extra.env: nothing -> a file that we did not put there",
         "echo > $live/extra.env",
     ),
-    Fault {
-        says: "unexpected-file medium secrets/cloudflare.env: a file -> something else in its place",
-        plant: "rm $live/cloudflare.env; mkdir $live/cloudflare.env",
-        mend: Mend::DeployAfter("rmdir secrets/..data/cloudflare.env"),
-    },
+    deploy(
+        "unexpected-file medium secrets/cloudflare.env: a file -> something else in its place",
+        "rm $live/cloudflare.env; mkdir $live/cloudflare.env",
+    ),
+    deploy(
+        "unexpected-file medium secrets/tree: nothing -> a file that we did not put there",
+        "mkdir -p $live/tree/a; echo > $live/tree/a/b",
+    ),
+    deploy("unexpected-file medium secrets/pipe: nothing -> a file that we did not put there", "mkfifo $live/pipe"),
+    by(
+        "unexpected-file medium secrets/it's a \"name\": nothing -> a file that we did not put there",
+        "echo > \"secrets/it's a \\\"name\\\"\"",
+        "rm secrets/it*",
+    ),
+    by(
+        "unexpected-file medium secrets/-rf two lines: nothing -> a file that we did not put there",
+        "echo > \"secrets/-rf two\nlines\"",
+        "rm secrets/-rf*",
+    ),
+    by(
+        "unexpected-file medium secrets/elsewhere: nothing -> a file that we did not put there",
+        "ln -s /etc secrets/elsewhere",
+        "rm secrets/elsewhere",
+    ),
     by(
         "unexpected-file medium backups/old: nothing -> a file that we did not put there",
         "mkdir backups/old",

@@ -53,6 +53,24 @@ fn what_is_in_the_bundle_and_not_on_the_host() {
     ws.assert_no_leak();
 }
 
+/// Somebody wrote it once, and nobody looks again.
+#[test]
+fn what_the_playbook_opens() {
+    if !is_root() {
+        return;
+    }
+    let ws = fleet();
+    ws.service("cloudflare", "mode = \"640\"");
+    ws.deploy();
+    let told = "secrets/cloudflare.env: 0600 unless the playbook says otherwise -> 0640, as the playbook says";
+    both_say(&ws, 0, &[&format!("group-readable info {told}")]);
+    ws.hosts.iter().for_each(|host| drop(host.sh("chmod 644 /opt/callableapis/secrets/cloudflare.env")));
+    both_say(&ws, 3, &["world-readable high secrets/cloudflare.env: 0640 -> 0644"]);
+    ws.json(&["audit", "--fix"], 0);
+    both_say(&ws, 0, &[&format!("group-readable info {told}")]);
+    ws.assert_no_leak();
+}
+
 #[test]
 fn a_restart_that_is_owed() {
     if !is_root() {

@@ -242,24 +242,6 @@ impl std::str::FromStr for Url {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn who_is_restarted() {
-        let of = |line: &str| {
-            let argv = line.split(' ').map(str::to_owned).collect();
-            let name = |consumer| match consumer {
-                Consumer::Unit { name, .. } | Consumer::Container { name } => name,
-                Consumer::Compose { file, .. } => file,
-            };
-            Action::Command(argv).consumers().into_iter().map(name).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(of("/usr/bin/docker restart -t 10 one two"), "one two");
-        assert_eq!(of("podman restart --time=10 one"), "one");
-        assert_eq!(of("systemctl restart --no-block -- a.service"), "a.service");
-        assert_eq!(of("systemctl daemon-reload a.service"), "");
-        assert_eq!(of("true"), "");
-    }
-
     use crate::words::TomlFiles;
 
     fn read<T>(text: &str, read: impl Fn(&TomlTable<'_>) -> Result<T>) -> Result<T> {
@@ -285,6 +267,23 @@ mod tests {
         argv("compose = '/srv/api/compose.yml'", up);
         argv("command = ['/usr/bin/touch', '/tmp/a b', '$(x)']", "/usr/bin/touch /tmp/a b $(x)");
         argv("command = ['nginx', '-s', 'reload']", "nginx -s reload");
+    }
+
+    #[test]
+    fn who_is_restarted() {
+        let of = |line: &str| {
+            let argv = line.split(' ').map(str::to_owned).collect();
+            let name = |consumer| match consumer {
+                Consumer::Unit { name, .. } | Consumer::Container { name } => name,
+                Consumer::Compose { file, .. } => file,
+            };
+            Action::Command(argv).consumers().into_iter().map(name).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("/usr/bin/docker restart -t 10 one two"), "one two");
+        assert_eq!(of("podman restart --time=10 one"), "one");
+        assert_eq!(of("systemctl restart --no-block -- a.service"), "a.service");
+        assert_eq!(of("systemctl daemon-reload a.service"), "");
+        assert_eq!(of("true"), "");
     }
 
     #[track_caller]

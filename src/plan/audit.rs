@@ -129,12 +129,17 @@ impl Auditor<'_> {
         self.out.findings.push(finding);
     }
 
-    /// The path as it is shown: files of the live set go by the name that everybody knows them by.
+    /// The path as it is shown: what is in the live set goes by a name that stays when the set changes.
     fn path(&self, path: &str) -> String {
         let known =
             self.is.live().and_then(|live| path.strip_prefix("secrets/")?.strip_prefix(live)?.strip_prefix('/'));
         match known {
-            Some(name) => self.is.want.root.join(&format!("secrets/{}", shown(name))),
+            Some(name) => {
+                let top = name.split('/').next().unwrap_or(name);
+                // What we did not put there has no link, so it is not to be found by that name.
+                let by = if self.known.links.contains(top) { "" } else { "..data/" };
+                self.is.want.root.join(&format!("secrets/{by}{}", shown(name)))
+            }
             None => self.is.want.root.join(&shown(path)),
         }
     }
@@ -142,6 +147,12 @@ impl Auditor<'_> {
     fn deploy(&self) -> String {
         format!("distribute deploy --hosts {}", self.host)
     }
+}
+
+/// A path as a word of a command that somebody may copy: whoever can name a file on the host must not put a command there.
+fn quoted(path: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-~+@:,=%".contains(&byte);
+    if path.bytes().all(is_plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 fn shown(path: &str) -> String {

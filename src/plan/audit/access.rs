@@ -1,7 +1,7 @@
 //! Who may do what with a file or a directory of ours: mode, owner, second names, access lists, capabilities.
 
-use super::Auditor;
 use super::mending::Mend;
+use super::{Auditor, quoted};
 use crate::plan::difference::can_travel;
 use crate::plan::{Finding, Rule, Severity, Stat, policy};
 use crate::words::{Mode, Principal};
@@ -50,7 +50,7 @@ impl Auditor<'_> {
         self.owner(path, stat, access);
         if stat.is_file() && stat.links > 1 {
             let found = format!("{} names", stat.links);
-            let fix = format!("find / -xdev -samefile {}", self.path(path));
+            let fix = format!("find {} -xdev -samefile {}", quoted(self.file_system()), quoted(&self.path(path)));
             self.find(Finding::new(Rule::Hardlink, self.path(path), "one name", found).mended_by(fix));
         }
     }
@@ -95,7 +95,7 @@ impl Auditor<'_> {
         let rule = rule.or((more.len() > 1).then_some(Rule::WrongMode));
         let Some(rule) = rule else { return self.wider_by_playbook(path, access) };
         let finding = Finding::new(rule, self.path(path), access.mode.to_string(), more.join(", "));
-        let fix = format!("chmod {} {}", access.mode, self.path(path));
+        let fix = format!("chmod {} {}", access.mode, quoted(&self.path(path)));
         self.mend(finding.mended_by(fix), path, stat, Some(access.mode), owner);
     }
 
@@ -123,7 +123,7 @@ impl Auditor<'_> {
             return;
         }
         let (name, wire) = owner_of(access);
-        let fix = format!("chown {name} {}", self.path(path));
+        let fix = format!("chown {name} {}", quoted(&self.path(path)));
         let finding = Finding::new(Rule::WrongOwner, self.path(path), name, stat.owner());
         self.mend(finding.mended_by(fix), path, stat, None, Some(wire));
     }

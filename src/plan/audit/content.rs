@@ -1,7 +1,7 @@
 //! What is in our files, and what of ours is not there at all.
 
 use super::mending::Mend;
-use super::{Auditor, shown};
+use super::{Auditor, quoted, shown};
 use crate::plan::difference::{can_travel, short};
 use crate::plan::{Finding, Rule, Stat, policy};
 
@@ -12,7 +12,7 @@ impl Auditor<'_> {
             Rule::Leftover if path.starts_with("backups/") && policy::run_of_backup(&path[8..]).is_some() => {
                 self.deploy()
             }
-            _ => format!("look at it, then: rm -r {}", self.path(path)),
+            _ => format!("look at it, then: rm -r {}", quoted(&self.path(path))),
         };
         self.find(Finding::new(rule, self.path(path), "nothing", found).mended_by(fix));
     }

@@ -60,6 +60,11 @@ impl Auditor<'_> {
         self.facts.mount_of(&secrets)
     }
 
+    /// Where another name of a file can be: no further.
+    pub(super) fn file_system(&self) -> &str {
+        self.root_mount().map_or("/", |mount| &mount.point)
+    }
+
     /// Does the mount, and no `chmod`, say what the modes are?
     pub(super) fn shows_made_up_modes(&self) -> bool {
         self.root_mount().is_some_and(|mount| MADE_UP.contains(&mount.kind.as_str()) && opens_to_all(mount).is_some())

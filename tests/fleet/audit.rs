@@ -23,6 +23,8 @@ pub enum Mend {
     Fix,
     /// A deploy, and what it kept is removed, as somebody would who has looked at it.
     Deploy,
+    /// The command that the finding itself names.
+    AsTold,
     By(&'static str),
 }
 
@@ -73,6 +75,7 @@ fn tell_one(ws: &Workspace, hosts: &[&str], fault: &Fault) -> Vec<String> {
     match fault.mend {
         Mend::Fix => drop(ws.json(&["audit", "--fix", "--hosts", &these], 0)),
         Mend::Deploy => deploy(ws, &hosts, &these),
+        Mend::AsTold => hosts.iter().for_each(|host| drop(host.sh(&told(&seen.report(), host)))),
         Mend::By(script) => run(&hosts, script),
     }
     let after = ws.run(&["audit", "--hosts", &these, "-o", "json"]);
@@ -80,6 +83,12 @@ fn tell_one(ws: &Workspace, hosts: &[&str], fault: &Fault) -> Vec<String> {
         compare("after", host, lines(&after.report(), host, &[]).join("; "), "");
     }
     wrong
+}
+
+/// What mends the first finding, as somebody would copy it.
+fn told(report: &Value, host: &Host) -> String {
+    let fix = of(report, &host.name)["findings"][0]["fix"].as_str().unwrap_or("echo nothing is told");
+    fix.trim_start_matches("look at it, then: ").to_owned()
 }
 
 fn run(hosts: &[&Host], script: &str) {

@@ -11,6 +11,10 @@ const fn by(says: &'static str, plant: &'static str, script: &'static str) -> Fa
     Fault { says, plant, mend: Mend::By(script) }
 }
 
+const fn told(says: &'static str, plant: &'static str) -> Fault {
+    Fault { says, plant, mend: Mend::AsTold }
+}
+
 const fn deploy(says: &'static str, plant: &'static str) -> Fault {
     Fault { says, plant, mend: Mend::Deploy }
 }
@@ -40,23 +44,17 @@ pub const FAULTS: &[Fault] = &[
     deploy("missing medium .distribute: what every root has -> nothing", "rm -r .distribute"),
     deploy("missing medium /opt/callableapis: the root of the play -> nothing", "cd /; rm -r /opt/callableapis"),
     // Something is there that is not ours.
-    by(
+    told(
         "unexpected-file medium secrets/notes.txt: nothing -> a file that we did not put there",
         "echo > secrets/notes.txt",
-        "rm secrets/notes.txt",
     ),
-    by(
+    told(
         "unexpected-file medium secrets/tree: nothing -> a file that we did not put there",
         "mkdir -p secrets/tree/a/b; echo > secrets/tree/a/b/c; echo > secrets/tree/d~",
-        "rm -r secrets/tree",
     ),
-    by(
-        "unexpected-file medium secrets/pipe: nothing -> a file that we did not put there",
-        "mkfifo secrets/pipe",
-        "rm secrets/pipe",
-    ),
+    told("unexpected-file medium secrets/pipe: nothing -> a file that we did not put there", "mkfifo secrets/pipe"),
     deploy(
-        "unexpected-file medium secrets/extra.env: nothing -> a file that we did not put there",
+        "unexpected-file medium secrets/..data/extra.env: nothing -> a file that we did not put there",
         "echo > $live/extra.env",
     ),
     deploy(
@@ -64,34 +62,34 @@ pub const FAULTS: &[Fault] = &[
         "rm $live/cloudflare.env; mkdir $live/cloudflare.env",
     ),
     deploy(
-        "unexpected-file medium secrets/tree: nothing -> a file that we did not put there",
+        "unexpected-file medium secrets/..data/tree: nothing -> a file that we did not put there",
         "mkdir -p $live/tree/a; echo > $live/tree/a/b",
     ),
-    deploy("unexpected-file medium secrets/pipe: nothing -> a file that we did not put there", "mkfifo $live/pipe"),
-    by(
+    deploy(
+        "unexpected-file medium secrets/..data/pipe: nothing -> a file that we did not put there",
+        "mkfifo $live/pipe",
+    ),
+    told(
         "unexpected-file medium secrets/it's a \"name\": nothing -> a file that we did not put there",
         "echo > \"secrets/it's a \\\"name\\\"\"",
-        "rm secrets/it*",
+    ),
+    told(
+        "unexpected-file medium secrets/$(touch x); touch x: nothing -> a file that we did not put there",
+        "echo > 'secrets/$(touch x); touch x'",
     ),
     by(
         "unexpected-file medium secrets/-rf two lines: nothing -> a file that we did not put there",
         "echo > \"secrets/-rf two\nlines\"",
         "rm secrets/-rf*",
     ),
-    by(
+    told(
         "unexpected-file medium secrets/elsewhere: nothing -> a file that we did not put there",
         "ln -s /etc secrets/elsewhere",
-        "rm secrets/elsewhere",
     ),
-    by(
-        "unexpected-file medium backups/old: nothing -> a file that we did not put there",
-        "mkdir backups/old",
-        "rmdir backups/old",
-    ),
-    by(
+    told("unexpected-file medium backups/old: nothing -> a file that we did not put there", "mkdir backups/old"),
+    told(
         "unexpected-file medium .distribute/notes: nothing -> a file that we did not put there",
         "echo > .distribute/notes",
-        "rm .distribute/notes",
     ),
     // It is not what we put there.
     deploy("drift high secrets/cloudflare.env: HASH -> HASH", "echo MORE=1 >> secrets/cloudflare.env"),
@@ -137,36 +135,30 @@ pub const FAULTS: &[Fault] = &[
          cp backups/$run.tar.gz.age backups/0-20200101T000000Z-000$m.tar.gz.age; n=$((n + 1)); m=$((m + 1)); done",
     ),
     // What an editor left.
-    by(
+    told(
         "leftover medium secrets/aws.env~: nothing -> what an editor left: it may hold secrets",
         "echo > secrets/aws.env~",
-        "rm secrets/aws.env~",
     ),
-    by(
-        "leftover medium secrets/.aws.env.swp: nothing -> what an editor left: it may hold secrets",
+    told(
+        "leftover medium secrets/..data/.aws.env.swp: nothing -> what an editor left: it may hold secrets",
         "echo > $live/.aws.env.swp",
-        "rm secrets/..data/.aws.env.swp",
     ),
-    by(
+    told(
         "leftover medium secrets/aws.env.bak: nothing -> what an editor left: it may hold secrets",
         "echo > secrets/aws.env.bak",
-        "rm secrets/aws.env.bak",
     ),
-    by(
+    told(
         "leftover medium vault-password.orig: nothing -> what an editor left: it may hold secrets",
         "echo > vault-password.orig",
-        "rm vault-password.orig",
     ),
     // The host can read it.
-    by(
+    told(
         "unsealed-backup high backups/1-20200101T000000Z-0000.tar.gz.age: nothing -> not an age file: whoever reads it has the secrets",
         "tar -czf backups/1-20200101T000000Z-0000.tar.gz.age $live/cloudflare.env",
-        "rm backups/1-20200101T000000Z-0000.tar.gz.age",
     ),
-    by(
+    told(
         "unsealed-backup high backups/cloudflare.env: nothing -> not an age file: whoever reads it has the secrets",
         "cp secrets/cloudflare.env backups/cloudflare.env",
-        "rm backups/cloudflare.env",
     ),
 ];
 

@@ -8,11 +8,15 @@ const fn by(says: &'static str, plant: &'static str, script: &'static str) -> Fa
     Fault { says, plant, mend: Mend::By(script) }
 }
 
+const fn told(says: &'static str, plant: &'static str) -> Fault {
+    Fault { says, plant, mend: Mend::AsTold }
+}
+
 pub const FAULTS: &[Fault] = &[
-    by("parent-writable high /opt: 0755 -> 0777", "chmod 777 /opt", "chmod 755 /opt"),
-    by("parent-writable high /opt/callableapis: 0755 -> 0775", "chmod 775 .", "chmod 700 ."),
-    by("parent-writable high /opt: root -> 4712", "chown 4712 /opt", "chown 0 /opt"),
-    by("parent-writable high /opt/callableapis: root -> 4712", "chown 4712 .", "chown 0 ."),
+    told("parent-writable high /opt: 0755 -> 0777", "chmod 777 /opt"),
+    told("parent-writable high /opt/callableapis: 0755 -> 0775", "chmod 775 ."),
+    told("parent-writable high /opt: root -> 4712", "chown 4712 /opt"),
+    told("parent-writable high /opt/callableapis: root -> 4712", "chown 4712 ."),
     by(
         "clear-swap info /swapfile: encrypted swap, or none -> swap in clear, as far as is known",
         "printf 'Filename\\tType\\tSize\\tUsed\\tPriority\\n/swapfile\\tfile\\t4\\t0\\t-2\\n' > /tmp/swaps; \

@@ -97,10 +97,10 @@ impl Auditor<'_> {
         match rest {
             _ if self.is.live() == Some(top) => self.in_live(path, rest),
             _ if policy::run_of_set(top).is_some() && self.is.facts.previous.as_deref() == Some(top) => {
-                Place::Old(self.set_access(rest.unwrap_or_default(), stat.is_directory()))
+                Place::Old(self.set_access(rest.unwrap_or_default(), rest.is_none() || stat.is_directory()))
             }
             _ if policy::run_of_set(top).is_some() && !self.knows_the_stale() => {
-                Place::Old(self.set_access(rest.unwrap_or_default(), stat.is_directory()))
+                Place::Old(self.set_access(rest.unwrap_or_default(), rest.is_none() || stat.is_directory()))
             }
             Some(_) => self.strange(path),
             None if top == "..data" => Place::Switch,

@@ -56,6 +56,11 @@ pub const FAULTS: &[Fault] = &[
         "mv backups /opt/elsewhere; ln -s ../elsewhere backups",
         "rm backups; mv /opt/elsewhere backups",
     ),
+    by(
+        "symlink high secrets/..BEFORE: a directory -> a link to ../../elsewhere",
+        "mv $before /opt/elsewhere; ln -s ../../elsewhere $before",
+        "before=secrets/$(sed 's/.* //' .distribute/previous); rm $before; mv /opt/elsewhere $before",
+    ),
     deploy(
         "symlink high secrets/..data: a link to a set -> a link to /etc",
         "rm secrets/..data; ln -s /etc secrets/..data",

@@ -59,7 +59,8 @@ impl Auditor<'_> {
     /// Of the set before: who may read it now. It was right when it was made, so nothing is said of what is narrower, and a
     /// file that a run kept has two names. What is no file and no directory holds no secret, and was told when the set was live.
     pub(super) fn old_access(&mut self, path: &str, stat: &Stat, access: &Access) {
-        if !stat.is_file() && !stat.is_directory() {
+        let is_set = path.matches('/').count() == 1;
+        if is_set && self.is_other_kind(path, stat, access) || !stat.is_file() && !stat.is_directory() {
             return;
         }
         // What the playbook opens is told of the live set; what it has closed since, to a group, was right then.

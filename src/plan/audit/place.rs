@@ -106,7 +106,7 @@ impl Auditor<'_> {
             _ if self.is.live() == Some(top) => self.in_live(path, rest),
             _ if policy::run_of_set(top).is_some() && self.is_old(top) => match is_editors(path) {
                 true => self.strange(path),
-                false => Place::Old(self.set_access(rest.unwrap_or_default(), stat.is_directory())),
+                false => Place::Old(self.set_access(rest.unwrap_or_default(), rest.is_none() || stat.is_directory())),
             },
             Some(_) => self.strange(path),
             None if top == "..data" => Place::Switch,
@@ -124,13 +124,18 @@ impl Auditor<'_> {
         }
     }
 
-    /// Is it the set before the live one? Where none is live, or nothing says which was before, any may be that a manifest tells of.
+    /// Is it the set before the live one? Where none is live, or nothing says which was before, any may be that was whole once.
     fn is_old(&self, set: &str) -> bool {
-        let has_manifest = self.is.facts.entries.contains_key(&format!(".distribute/{}", policy::manifest_name(set)));
+        let entries = &self.is.facts.entries;
+        let was_whole = || {
+            let is_older = policy::run_of_set(set) < self.is.live_set().and_then(policy::run_of_set);
+            let manifest = format!(".distribute/{}", policy::manifest_name(set));
+            is_older && entries.contains_key(&format!("secrets/{set}")) && entries.contains_key(&manifest)
+        };
         match &self.is.facts.previous {
-            _ if self.is.live_set().is_none() || !self.is.facts.entries.contains_key(".distribute") => true,
+            _ if self.is.live_set().is_none() || !entries.contains_key(".distribute") => true,
             Some(previous) => previous == set,
-            None => has_manifest,
+            None => was_whole(),
         }
     }
 

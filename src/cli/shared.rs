@@ -72,7 +72,7 @@ pub struct Shared {
 /// Of commands that go to hosts.
 #[derive(clap::Args, Debug)]
 pub struct Timeout {
-    /// Longest time for each phase on the network, such as 10s [default: 5s to 60s, by phase]
+    /// Longest time for each phase on the network, such as 10s [default: 5s to 120s, by phase]
     #[arg(long, value_name = "PERIOD", value_parser = option_value::<crate::words::Period>)]
     timeout: Option<crate::words::Period>,
 }

@@ -19,7 +19,7 @@ impl Visit {
         drop(frame);
         self.refuse_incomplete(&facts)?;
         facts.roots.iter().for_each(|root| self.see(root));
-        let uid = facts.uid;
+        let (uid, has_asked) = (facts.uid, facts.has_asked);
         let audits = self.audits(&facts)?;
         let found = audits.iter().flat_map(|audit| audit.findings.iter().cloned());
         let sieved = filter.sieve(self.host(), found.chain(plan::around(&self.plan.sets, &facts)).collect());
@@ -33,7 +33,8 @@ impl Visit {
                 self.mend(&mut talk, &nonce, &mending, facts).await?;
             }
         }
-        self.refuse_unseen(&audits, uid)
+        self.refuse_unseen(&audits, uid)?;
+        self.refuse_unasked(has_asked)
     }
 
     /// The audit at the end of an enrolment: what it finds beside what is said already.
@@ -89,6 +90,18 @@ impl Visit {
         let is_mended = self.report.findings.iter().any(|finding| finding.fixed);
         self.report.outcome = if is_mended { Outcome::Changed } else { Outcome::Ok };
         Ok(())
+    }
+
+    /// Whether a consumer is stale nobody knows, where systemd or docker does not answer.
+    fn refuse_unasked(&self, has_asked: bool) -> Result<(), Failure> {
+        match has_asked {
+            true => Ok(()),
+            false => Err(Failure::new(
+                Phase::Exec,
+                "systemd or docker did not say in time when the readers of secrets were started",
+            )
+            .hint("look on the host whether systemctl and docker (or podman) answer; everything else was read")),
+        }
     }
 
     /// What could not be seen is not right for all we know.

@@ -19,6 +19,8 @@ pub struct HostFacts {
     pub clear_swaps: Vec<String>,
     /// What runs of each consumer that was asked about, in the order of asking; a compose service may run several times.
     pub consumers: Vec<Vec<Instance>>,
+    /// Did systemd and docker answer in time, as far as they were asked?
+    pub has_asked: bool,
 }
 
 impl HostFacts {

@@ -385,29 +385,33 @@ ask_consumers() {
         say "consumer $n"
         n=$((n + 1))
         ask "${consumer%% *}" "${consumer#* }" </dev/null 2>/dev/null
+        # A daemon that hangs would hang for each of the others as well, and what was found would never arrive.
+        case $? in 124 | 137 | 143) return ;; esac
     done
+    say asked
 }
 
 # ask KIND NAME: when it was started, in UTC.
 ask() {
     case $1 in
     unit)
-        TZ=UTC0 timeout 20 systemctl show -p ActiveState -p ActiveEnterTimestamp -p StateChangeTimestamp -- "$2"
+        TZ=UTC0 timeout 10 systemctl show -p ActiveState -p ActiveEnterTimestamp -p StateChangeTimestamp -- "$2"
         ;;
     container) inspect "$2" ;;
     compose)
         service=${2%% *}
         set -- --filter "label=com.docker.compose.project.config_files=${2#* }"
         [ "$service" = - ] || set -- "$@" --filter "label=com.docker.compose.service=$service"
-        # shellcheck disable=SC2046 # a list of ids
-        inspect $(timeout 20 "$engine" ps --no-trunc -q "$@")
+        ids=$(timeout 10 "$engine" ps --no-trunc -q "$@") || return
+        # shellcheck disable=SC2086 # a list of ids
+        inspect $ids
         ;;
     esac
 }
 
 inspect() {
     [ $# -gt 0 ] || return 0
-    timeout 20 "$engine" inspect --type container --format \
+    timeout 10 "$engine" inspect --type container --format \
         '{{json .State.Running}} {{json .Created}} {{json .State.StartedAt}} {{.Name}}' -- "$@"
 }
 

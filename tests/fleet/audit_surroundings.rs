@@ -50,8 +50,8 @@ fn what_is_in_the_bundle_and_not_on_the_host() {
     let ws = fleet();
     ws.set("cloudflare.CLOUDFLARE_API_TOKEN", "third");
     let older = "as in the bundle -> older than the bundle";
-    let (all, one) = ("undeployed info secrets/all-secrets.env: ", "undeployed info secrets/cloudflare.env: ");
-    both_say(&ws, 0, &[&format!("{one}{older}"), &format!("{all}{older}")]);
+    let (all, one) = ("undeployed low secrets/all-secrets.env: ", "undeployed low secrets/cloudflare.env: ");
+    both_say(&ws, 3, &[&format!("{one}{older}"), &format!("{all}{older}")]);
     ws.deploy();
     both_say(&ws, 0, &[]);
     ws.assert_no_leak();

@@ -5,7 +5,7 @@
 use crate::audit::lines;
 use crate::host::{Host, Spec};
 use crate::process_watch::random_hex;
-use crate::workspace::{ROOT, Workspace, is_root, of, wait};
+use crate::workspace::{ROOT, Workspace, error, is_root, of, wait};
 use chrono::{DateTime, SecondsFormat};
 use serde_json::Value;
 use std::path::Path;
@@ -282,5 +282,11 @@ fn stand_ins_on_a_host_with_nothing_but_busybox() {
     ws.set("api.API_PORT", "81");
     ws.deploy();
     says(&ws, &[]);
+    // A daemon that hangs: the stand-in ends as timeout(1) would, which is 143 for the busybox of Debian.
+    for status in [124, 143] {
+        host.sh(&format!("printf '#!/bin/sh\\nexit {status}\\n' > /usr/local/bin/docker"));
+        let report = ws.json(&["audit"], 2);
+        assert!(error(&report, "web1").starts_with("exec: systemd or docker did not say in time"), "{report:#}");
+    }
     ws.assert_no_leak();
 }

@@ -698,3 +698,68 @@ fn reports_go_to_files_whole() {
     }
     ws.assert_no_leak();
 }
+
+/// The set that failed goes, and the one before the one that is live again is still the one before.
+#[test]
+fn after_a_switch_back_there_is_nothing_to_say() {
+    if !is_root() {
+        return;
+    }
+    let mut ws = Workspace::with_host(Spec::default());
+    ws.add("tiny1", Spec::busybox(), "");
+    ws.setup();
+    ws.set("api.API_PORT", "81");
+    ws.deploy();
+    let sets = |ws: &Workspace| -> Vec<Vec<String>> {
+        ws.hosts
+            .iter()
+            .map(|host| [host.names(&format!("{ROOT}/secrets")), host.names(&format!("{ROOT}/.distribute"))].concat())
+            .collect()
+    };
+    let before = sets(&ws);
+    ws.service("api", "health = { command = ['false'], within = '1s' }");
+    ws.set("api.API_PORT", "82");
+    ws.json(&["deploy"], 2);
+    assert_eq!(sets(&ws), before);
+    let report = ws.json(&["audit", "--severity", "medium"], 0);
+    ws.hosts.iter().for_each(|host| assert_eq!(found(&report, &host.name), Vec::<String>::new()));
+    ws.assert_no_leak();
+}
+
+/// What could not be read is not well because a filter leaves out why.
+#[test]
+fn a_root_that_is_none() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default());
+    ws.setup();
+    ws.web1().sh("mv /opt/callableapis /srv/away && echo > /opt/callableapis");
+    assert_eq!(found(&ws.json(&["audit"], 3), "web1"), [format!("unexpected-file {ROOT}")]);
+    let report = ws.json(&["audit", "--rule", "drift"], 2);
+    assert!(error(&report, "web1").contains("could not see /opt/callableapis"), "{report:#}");
+    ws.web1().sh("rm /opt/callableapis && ln -s /srv/away /opt/callableapis");
+    assert_eq!(found(&ws.json(&["audit"], 3), "web1"), [format!("symlink {ROOT}")]);
+    ws.json(&["audit", "--rule", "drift"], 2);
+    ws.assert_no_leak_but(|path| path.starts_with("/srv/away/"));
+}
+
+/// Where others can write on the way, root does not work.
+#[test]
+fn nothing_is_mended_where_others_can_write() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default());
+    ws.setup();
+    at_root(ws.web1(), "chmod 644 vault-password; chmod 777 .");
+    let snapshot = ws.web1().snapshot();
+    let report = ws.json(&["audit", "--fix"], 3);
+    let findings = of(&report, "web1")["findings"].as_array().unwrap();
+    assert!(findings.iter().all(|finding| finding["fixed"] == false && finding["fixable"] == false), "{report:#}");
+    assert_eq!(ws.web1().snapshot(), snapshot);
+    at_root(ws.web1(), "chmod 700 .");
+    ws.json(&["audit", "--fix"], 0);
+    ws.json(&["audit"], 0);
+    ws.assert_no_leak();
+}

@@ -19,6 +19,8 @@ pub const FAULTS: &[Fault] = &[
     fix("wrong-mode low secrets/aws.env: 0600 -> 0400", "chmod 400 secrets/aws.env"),
     fix("wrong-mode low secrets/aws.env: 0600 -> 4600", "chmod 4600 secrets/aws.env"),
     fix("wrong-mode low backups: 0700 -> 0500", "chmod 500 backups"),
+    fix("wrong-mode low secrets: 0700 -> 2700", "chmod g+s secrets"),
+    fix("wrong-mode low secrets/..RUN: 0700 -> 2700", "chmod g+s $live"),
     fix("wrong-mode low .distribute/generation: 0600 -> 0700", "chmod 700 .distribute/generation"),
     fix("world-readable high secrets/aws.env: 0600 -> 0644", "chmod 644 secrets/aws.env"),
     fix("world-readable high secrets: 0700 -> 0755", "chmod 755 secrets"),

@@ -136,6 +136,15 @@ pub const FAULTS: &[Fault] = &[
     ),
     // What an editor left.
     told(
+        "leftover medium secrets.bak: nothing -> what an editor left: it may hold secrets",
+        "cp -a secrets secrets.bak",
+    ),
+    by(
+        "leftover medium secrets/..BEFORE/aws.env~: nothing -> what an editor left: it may hold secrets",
+        "cp $before/aws.env $before/aws.env~",
+        "rm secrets/..*/aws.env~",
+    ),
+    told(
         "leftover medium secrets/aws.env~: nothing -> what an editor left: it may hold secrets",
         "echo > secrets/aws.env~",
     ),

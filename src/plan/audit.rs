@@ -22,7 +22,6 @@ use std::collections::BTreeSet;
 /// The verdict on one root of a host.
 #[derive(Debug, Default)]
 pub struct Audit {
-    /// In the order of the paths.
     pub findings: Vec<Finding>,
     /// Paths that were to be looked at and could not be.
     pub unseen: Vec<String>,

@@ -262,7 +262,6 @@ pub struct Pushed {
     pub facts: HostFacts,
     /// Sets that were switched to, in the order of the roots that changed.
     pub switched: Vec<String>,
-    /// Services whose actions succeeded.
     /// A health check failed, and the old set is live again.
     pub is_back: bool,
     pub failures: Vec<Failure>,

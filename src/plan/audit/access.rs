@@ -18,8 +18,12 @@ pub(super) struct Access {
 }
 
 impl Auditor<'_> {
-    pub(super) fn private(&self, mode: Mode) -> Access {
-        Access { mode, usual: mode, owner: None, is_directory: mode == policy::DIRECTORY }
+    pub(super) fn private_directory(&self) -> Access {
+        Access { mode: policy::DIRECTORY, usual: policy::DIRECTORY, owner: None, is_directory: true }
+    }
+
+    pub(super) fn private_file(&self) -> Access {
+        Access { mode: policy::FILE, usual: policy::FILE, owner: None, is_directory: false }
     }
 
     pub(super) fn secrets_access(&self) -> Access {

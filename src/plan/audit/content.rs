@@ -12,6 +12,8 @@ impl Auditor<'_> {
             Rule::Leftover if path.starts_with("backups/") && policy::run_of_backup(&path[8..]).is_some() => {
                 self.deploy()
             }
+            // A command that names another file would be worse than none.
+            _ if shown(path) != path => "look at it, and remove it: its name cannot be shown as it is".to_owned(),
             _ => format!("look at it, then: rm -r {}", quoted(&self.path(path))),
         };
         self.find(Finding::new(rule, self.path(path), "nothing", found).mended_by(fix));
@@ -82,33 +84,30 @@ impl Auditor<'_> {
     /// The host's own password, and what opens the backups.
     fn own_files(&mut self) {
         for (path, content) in self.is.want.admin_files() {
-            let is_file = self.is.facts.entries.get(path).is_some_and(Stat::is_file);
-            if !is_file || self.is_unread(path) || self.is.is_same(path, content) {
-                continue;
+            if self.hash_of(path).is_some() && !self.is.is_same(path, content) {
+                let finding = Finding::new(Rule::Drift, self.path(path), "our file", "something else in its place");
+                let fix = format!("{} (what it replaces is kept)", self.deploy());
+                self.find(finding.mended_by(fix));
             }
-            let finding = Finding::new(Rule::Drift, self.path(path), "our file", "something else in its place");
-            self.find(finding.mended_by(self.keeping_deploy()));
         }
     }
 
-    /// A file whose hash the host did not give: it cannot be read, and not by us only.
-    fn is_unread(&mut self, path: &str) -> bool {
-        if self.is.facts.hashes.contains_key(path) {
-            return false;
+    /// Of a file that is there. Where the host did not give it, the file could not be read, which is said.
+    fn hash_of(&mut self, path: &str) -> Option<&str> {
+        self.is.facts.entries.get(path).filter(|stat| stat.is_file())?;
+        let hash = self.is.facts.hashes.get(path);
+        if hash.is_none() {
+            let path = self.path(path);
+            self.out.unseen.push(path);
         }
-        let path = self.path(path);
-        self.out.unseen.push(path);
-        true
+        hash.map(String::as_str)
     }
 
     fn drift(&mut self) {
         for path in self.known.files.clone() {
             let at = self.is.in_live(path);
-            let is_file = self.is.facts.entries.get(&at).is_some_and(Stat::is_file);
-            if !is_file || self.is_unread(&at) {
-                continue;
-            }
-            let found = (self.is.purpose.mac)(self.is.facts.hashes[&at].as_bytes());
+            let mac = self.is.purpose.mac;
+            let Some(found) = self.hash_of(&at).map(|hash| mac(hash.as_bytes())) else { continue };
             let Some(expected) = self.put_there(path) else { continue };
             if found != expected {
                 let finding = Finding::new(Rule::Drift, self.path(&at), short(&expected), short(&found));

@@ -18,6 +18,10 @@ impl Visit {
         let facts = remote::look(&nonce, &frame)?;
         drop(frame);
         self.refuse_incomplete(&facts)?;
+        if facts.is_restless {
+            return Err(Failure::new(Phase::Lock, "other runs changed the secrets each time that they were read")
+                .hint("run this again when nobody deploys"));
+        }
         facts.roots.iter().for_each(|root| self.see(root));
         let (uid, has_asked) = (facts.uid, facts.has_asked);
         let audits = self.audits(&facts)?;

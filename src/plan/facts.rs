@@ -19,6 +19,8 @@ pub struct HostFacts {
     pub clear_swaps: Vec<String>,
     /// What runs of each consumer that was asked about, in the order of asking; a compose service may run several times.
     pub consumers: Vec<Vec<Instance>>,
+    /// Sets were switched each time that it was read.
+    pub is_restless: bool,
     /// Did systemd and docker answer in time, as far as they were asked?
     pub has_asked: bool,
 }

@@ -368,6 +368,7 @@ audit() {
         read_state
         [ "$before" != "$state" ] || break
     done
+    [ "$before" = "$state" ] || say restless
     # The device-mapper id of an encrypted disk says so.
     say kernel
     grep -H . /proc/self/mounts /proc/swaps /sys/block/dm-*/dm/uuid 2>/dev/null

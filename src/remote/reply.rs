@@ -169,6 +169,7 @@ fn read_facts(nonce: &str, frame: &Frame, facts: &mut HostFacts) {
             "missing" => facts.missing.push(printable(rest.as_bytes(), 40)),
             "root" => facts.roots.push(RootFacts::default()),
             "kernel" => kernel::read(body, facts),
+            "restless" => facts.is_restless = true,
             "asked" => facts.has_asked = true,
             "consumer" => facts.consumers.push(consumer::instances(body)),
             _ => {

@@ -59,7 +59,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let (moment, started) = (Moment::now(), Instant::now());
     let filter = filter(&args)?;
     let sources = Sources::load(shared)?;
-    let plans = fleet::enrolled(shared, &sources)?;
+    let plans = fleet::readable(shared, &sources)?;
     let errand = Errand::new("audit", intent(&args, shared), args.timeout.duration());
     let mut report = fleet::go(shared, &sources, Errand { work: Work::Audit(filter), ..errand }, moment, plans)?;
     report.fail_on = Some(args.fail_on);

@@ -170,10 +170,20 @@ fn shown(shared: &Shared) -> fn(&Event) -> bool {
 
 /// Plans for hosts that are enrolled already; the others carry why nothing is sent to them.
 pub fn enrolled(shared: &Shared, sources: &Sources) -> Result<Vec<HostPlan>> {
+    plans(shared, sources, true)
+}
+
+/// The same for who only reads: it must be the host that was set up, whatever it was set up for.
+pub fn readable(shared: &Shared, sources: &Sources) -> Result<Vec<HostPlan>> {
+    plans(shared, sources, false)
+}
+
+fn plans(shared: &Shared, sources: &Sources, sends: bool) -> Result<Vec<HostPlan>> {
     let known = known_hosts(shared)?;
     let plan = |host: &HostName| {
         let sets = sources.sets(host)?;
-        let admitted = plan::admit(&sources.bundle, sources.host(host), &sets);
+        let sent = if sends { &sets[..] } else { &[] };
+        let admitted = plan::admit(&sources.bundle, sources.host(host), sent);
         let (host_keys, refused) = match admitted {
             Ok(keys) => pinned(keys, &known, &sources.host(host).endpoint),
             Err(failure) => (HostKeys::Pinned(Vec::new()), Some(failure)),

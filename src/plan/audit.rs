@@ -54,7 +54,10 @@ impl Audit {
 
     fn leave_alone(&mut self) {
         self.mends.clear();
-        self.findings.iter_mut().for_each(|finding| finding.fixable = false);
+        for finding in self.findings.iter_mut().filter(|finding| finding.fixable) {
+            finding.fixable = false;
+            finding.note = Some("--fix does nothing here as long as others can write on the way to it".to_owned());
+        }
     }
 
     /// The steps that mend those findings of it that are safe to mend and that are chosen; empty if there are none.
@@ -168,8 +171,9 @@ fn quoted(path: &str) -> String {
     if path.bytes().all(is_plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
+/// No two names look the same.
 fn shown(path: &str) -> String {
-    printable(path.as_bytes(), 1000)
+    printable(path.replace('\n', "\\n").replace('\t', "\\t").as_bytes(), 1000)
 }
 
 /// The directories above, nearest last.

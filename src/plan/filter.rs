@@ -48,7 +48,7 @@ impl Filter {
 
     fn explained(&self, host: &HostName, mut finding: Finding) -> Finding {
         if let Some(expired) = self.baseline.of(host, &finding) {
-            finding.found.push_str(&format!("; accepted until {}: {}", expired.expires, expired.reason));
+            finding.note = Some(format!("accepted until {}: {}", expired.expires, expired.reason));
         }
         finding
     }
@@ -111,9 +111,9 @@ expires = 2026-11-01
         let on = |today| filter(&[Rule::ParentWritable], Severity::Info, today);
         case(&on("2026-11-01"), "web1", &[], 1);
         case(&on("2026-11-02"), "web1", &[Rule::ParentWritable], 0);
-        let found = |today, host| on(today).sieve(&HostName::new(host).unwrap(), findings()).counted[0].found.clone();
-        assert_eq!(found("2026-11-02", "web1"), "0777; accepted until 2026-11-01: moves in December");
-        assert_eq!(found("2026-11-02", "db1"), "0777");
+        let note = |today, host| on(today).sieve(&HostName::new(host).unwrap(), findings()).counted[0].note.clone();
+        assert_eq!(note("2026-11-02", "web1").as_deref(), Some("accepted until 2026-11-01: moves in December"));
+        assert_eq!(note("2026-11-02", "db1"), None);
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Finding {
     pub fix: Option<String>,
     /// Does `audit --fix` mend it?
     pub fixable: bool,
+    /// What else is to be known of it.
+    pub note: Option<String>,
 }
 
 impl Finding {
@@ -78,6 +80,16 @@ impl Finding {
     /// One that is as bad as its rule says, and that nobody has mended.
     pub fn new(rule: Rule, path: String, expected: impl Into<String>, found: impl Into<String>) -> Self {
         let (expected, found) = (expected.into(), found.into());
-        Self { rule, path, severity: rule.severity(), expected, found, fixed: false, fix: None, fixable: false }
+        Self {
+            rule,
+            path,
+            severity: rule.severity(),
+            expected,
+            found,
+            fixed: false,
+            fix: None,
+            fixable: false,
+            note: None,
+        }
     }
 }

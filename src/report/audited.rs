@@ -41,6 +41,7 @@ struct Cause<'a> {
     directory: &'a str,
     expected: &'a str,
     found: &'a str,
+    note: Option<&'a str>,
     fixable: bool,
     fix: Option<String>,
 }
@@ -74,6 +75,7 @@ fn cause<'a>(host: &HostReport, finding: &'a Finding, directory: &'a str) -> Cau
         directory,
         expected: &finding.expected,
         found: &finding.found,
+        note: finding.note.as_deref(),
         fixable: finding.fixable,
         fix,
     }
@@ -102,7 +104,8 @@ impl Block<'_> {
                 format!("{shown:<6}  {rule}  {directory} (×{})\n{INDENT}{names}\n", files.len())
             }
         };
-        let lines = [Some(self.state()), Some(self.place()), self.remedy(would_fix)];
+        let note = self.cause.note.map(str::to_owned);
+        let lines = [Some(self.state()), note, Some(self.place()), self.remedy(would_fix)];
         for line in lines.into_iter().flatten() {
             writeln!(text, "{INDENT}{line}").expect("a string takes it");
         }

@@ -78,7 +78,7 @@ pub const FAULTS: &[Fault] = &[
         "echo > 'secrets/$(touch x); touch x'",
     ),
     by(
-        "unexpected-file medium secrets/-rf two lines: nothing -> a file that we did not put there",
+        "unexpected-file medium secrets/-rf two\\nlines: nothing -> a file that we did not put there",
         "echo > \"secrets/-rf two\nlines\"",
         "rm secrets/-rf*",
     ),
@@ -162,11 +162,11 @@ pub const FAULTS: &[Fault] = &[
     ),
     // The host can read it.
     told(
-        "unsealed-backup high backups/1-20200101T000000Z-0000.tar.gz.age: nothing -> not an age file: whoever reads it has the secrets",
+        "unsealed-backup high backups/1-20200101T000000Z-0000.tar.gz.age: nothing -> not an age file: the host reads what is in it",
         "tar -czf backups/1-20200101T000000Z-0000.tar.gz.age $live/cloudflare.env",
     ),
     told(
-        "unsealed-backup high backups/cloudflare.env: nothing -> not an age file: whoever reads it has the secrets",
+        "unsealed-backup high backups/cloudflare.env: nothing -> not an age file: the host reads what is in it",
         "cp secrets/cloudflare.env backups/cloudflare.env",
     ),
 ];

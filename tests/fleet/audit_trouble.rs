@@ -763,3 +763,23 @@ fn nothing_is_mended_where_others_can_write() {
     ws.json(&["audit"], 0);
     ws.assert_no_leak();
 }
+
+/// Reading sends nothing: what is there is judged, also where a playbook has grown since the host was set up.
+#[test]
+fn a_playbook_that_has_grown_hides_nothing() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default());
+    ws.setup();
+    ws.edit_playbook(
+        "[[play]]",
+        "[[play]]\nname = 'second'\nhosts = 'all'\nroot = '/opt/second'\nservice = [{ name = 'aws' }]\n\n[[play]]",
+    );
+    at_root(ws.web1(), "chmod 644 vault-password");
+    assert_eq!(found(&ws.json(&["audit"], 3), "web1"), ["missing /opt/second", "world-readable vault-password"]);
+    ws.json(&["audit", "--fix"], 3);
+    assert!(!ws.web1().exists("/opt/second"));
+    assert!(error(&ws.json(&["deploy"], 2), "web1").starts_with("enrolment: "), "which sends, and is refused");
+    ws.assert_no_leak();
+}

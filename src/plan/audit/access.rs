@@ -106,7 +106,10 @@ impl Auditor<'_> {
         let finding = Finding::new(rule, self.path(path), access.mode.to_string(), more.join(", "));
         let fix = match more.len() {
             // Five digits: with four coreutils leaves a directory its set-group-ID.
-            1 => format!("chmod 0{} {}", access.mode, quoted(&self.path(path))),
+            1 if stat.is_directory() && stat.mode.bits() > 0o777 => {
+                format!("chmod 0{} {}", access.mode, quoted(&self.path(path)))
+            }
+            1 => format!("chmod {} {}", access.mode, quoted(&self.path(path))),
             _ if self.is.facts.acls.contains_key(path) => format!("setfacl -b {}", quoted(&self.path(path))),
             _ => format!("setcap -r {}", quoted(&self.path(path))),
         };

@@ -21,7 +21,8 @@ impl Auditor<'_> {
 
     /// Something of ours that nobody uses any more.
     pub(super) fn leftover(&mut self, path: &str, rule: Rule, found: &str) {
-        let mut finding = Finding::new(rule, self.path(path), "nothing", found).mended_by(self.deploy());
+        let fix = format!("rm -r {}", quoted(&self.path(path)));
+        let mut finding = Finding::new(rule, self.path(path), "nothing", found).mended_by(fix);
         finding.fixable = can_travel(path);
         if finding.fixable {
             self.out.mends.push(Mend::removal(&finding, path));

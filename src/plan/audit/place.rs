@@ -153,7 +153,7 @@ impl Auditor<'_> {
         match () {
             () if name == "key.age" => Place::Ours(self.private_file()),
             () if is_clear && !is_editors(name) => {
-                Place::Stranger(Rule::UnsealedBackup, "not an age file: whoever reads it has the secrets")
+                Place::Stranger(Rule::UnsealedBackup, "not an age file: the host reads what is in it")
             }
             () if self.known.surplus.contains(path) => {
                 Place::Stranger(Rule::Leftover, "one backup more than is to be kept")

@@ -110,7 +110,7 @@ fn what_is_there() {
         put("secrets/aws.env~", file()),
         "leftover /opt/app/secrets/aws.env~: what an editor left: it may hold secrets",
     );
-    one(put("secrets/new\nline", file()), &format!("unexpected-file /opt/app/secrets/new line: {strange}"));
+    one(put("secrets/new\nline", file()), &format!("unexpected-file /opt/app/secrets/new\\nline: {strange}"));
     one(put("secrets/aws.env", link("/etc/passwd")), "symlink /opt/app/secrets/aws.env: a link to /etc/passwd");
     one(put("secrets/aws.env", file()), "drift /opt/app/secrets/aws.env: something else in its place");
     let nested = |root: &mut RootFacts| {
@@ -127,7 +127,7 @@ fn what_is_there() {
         root.entries.insert("backups/old.tar.gz".to_owned(), file());
         root.unsealed.insert("backups/old.tar.gz".to_owned());
     };
-    one(clear, "unsealed-backup /opt/app/backups/old.tar.gz: not an age file: whoever reads it has the secrets");
+    one(clear, "unsealed-backup /opt/app/backups/old.tar.gz: not an age file: the host reads what is in it");
     one(|root| _ = root.entries.remove("vault-password"), "missing /opt/app/vault-password: nothing");
     let no_set = |root: &mut RootFacts| {
         root.entries.retain(|path, _| !path.starts_with(&format!("secrets/{LIVE}")));

@@ -186,7 +186,8 @@ fn signals_to_the_shell_wait_until_it_is_done() {
                 while !over.load(Ordering::Relaxed) {
                     for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGPIPE] {
                         let _ = kill(pid, signal);
-                        std::thread::yield_now();
+                        // Without a pause a shell does nothing but take signals, for ever: bash on an idle second core did.
+                        std::thread::sleep(std::time::Duration::from_micros(300));
                     }
                 }
             });

@@ -9,7 +9,6 @@ use crate::engine::{Intent, Work};
 use crate::plan::{Baseline, Filter, Rule, Severity};
 use crate::report::{self, Report};
 use crate::words::{Error, Result, TomlFiles};
-use chrono::Utc;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -19,16 +18,16 @@ Examples:
   distribute audit                          read every host, say what is not as it should be
   distribute audit -q                       for cron: silent when all is well
   distribute audit --check --fix            what would be mended
-  distribute audit --rule drift --severity high -o json
+  distribute audit --rule drift --severity high -o json";
 
-Rules:
-  missing, wrong-mode, world-readable, world-writable, group-readable, group-writable, wrong-owner,
-  parent-writable, symlink, hardlink, unexpected-file, drift, stale-set, unsealed-backup, leftover,
-  owed-restart, stale-consumer, clear-swap, undeployed";
+fn after() -> String {
+    let rules: Vec<&str> = Rule::ALL.iter().map(|rule| rule.as_str()).collect();
+    format!("{AFTER}\n\nRules: {}", rules.join(", "))
+}
 
 /// Reads the hosts: modes, owners, parents, links, strays, drift, backups; `--fix` mends what is safe to mend
 #[derive(clap::Args)]
-#[command(after_help = AFTER)]
+#[command(after_help = after())]
 pub struct Args {
     /// Mend modes, owners, access lists and what we left over ourselves; never a content. With --check: say what would be mended
     #[arg(long)]
@@ -57,14 +56,14 @@ pub struct Args {
 
 pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let (moment, started) = (Moment::now(), Instant::now());
-    let filter = filter(&args)?;
+    let filter = filter(&args, moment)?;
     let sources = Sources::load(shared)?;
     let plans = fleet::readable(shared, &sources)?;
     let errand = Errand::new("audit", intent(&args, shared), args.timeout.duration());
     let mut report = fleet::go(shared, &sources, Errand { work: Work::Audit(filter), ..errand }, moment, plans)?;
     report.fail_on = Some(args.fail_on);
     report.would_fix = args.fix && shared.check;
-    let written = write_files(&args, &report, started);
+    let written = write_files(&args, &report, moment, started);
     let code = match shared.quiet && !shared.is_json() && report.is_clean() {
         true => ExitCode::SUCCESS,
         false => fleet::conclude(shared, &report, moment.now)?,
@@ -78,9 +77,9 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     ))
 }
 
-fn filter(args: &Args) -> Result<Filter> {
+fn filter(args: &Args, moment: Moment) -> Result<Filter> {
     let baseline = args.ignore_file.as_deref().map(baseline).transpose()?.unwrap_or_default();
-    Ok(Filter { rules: args.rule.clone(), severity: args.severity, baseline, today: Utc::now().date_naive() })
+    Ok(Filter { rules: args.rule.clone(), severity: args.severity, baseline, today: moment.now.date_naive() })
 }
 
 fn baseline(path: &Path) -> Result<Baseline> {
@@ -96,7 +95,7 @@ const fn intent(args: &Args, shared: &Shared) -> Intent {
 }
 
 /// Every file is tried; the first error is told.
-fn write_files(args: &Args, report: &Report, started: Instant) -> Result<()> {
+fn write_files(args: &Args, report: &Report, moment: Moment, started: Instant) -> Result<()> {
     let mut result = Ok(());
     for file in &args.report {
         let text = match file.format {
@@ -105,16 +104,16 @@ fn write_files(args: &Args, report: &Report, started: Instant) -> Result<()> {
         };
         result = result.and(report_file::write(&file.path, &text));
     }
-    let metrics = args.metrics_textfile.as_deref().map_or(Ok(()), |path| write_metrics(path, report, started));
+    let metrics = args.metrics_textfile.as_deref().map_or(Ok(()), |path| write_metrics(path, report, moment, started));
     result.and(metrics)
 }
 
-fn write_metrics(path: &Path, report: &Report, started: Instant) -> Result<()> {
+fn write_metrics(path: &Path, report: &Report, moment: Moment, started: Instant) -> Result<()> {
     let before = match std::fs::read_to_string(path) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(Error::new(format!("reading {}", path.display())).because(error)),
     };
-    let text = report::metrics(report, Utc::now(), started.elapsed().as_secs_f64(), before.as_deref());
+    let text = report::metrics(report, moment.now, started.elapsed().as_secs_f64(), before.as_deref());
     report_file::write(path, &text)
 }

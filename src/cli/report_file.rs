@@ -2,7 +2,7 @@
 //! node_exporter and CI servers look whenever they like.
 
 use crate::bundle::system_random;
-use crate::words::{Error, Result, nearest};
+use crate::words::{Error, Result, named};
 use data_encoding::HEXLOWER;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -25,13 +25,7 @@ impl FromStr for ReportFormat {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|(name, _)| *name == text).map(|(_, format)| format).ok_or_else(|| {
-            let error = Error::new(format!("`{}` is not a format of reports", text.escape_debug()));
-            match nearest(text, Self::ALL.map(|(name, _)| name)) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint("there are junit and json"),
-            }
-        })
+        named(text, "a format of reports", &Self::ALL)
     }
 }
 

@@ -11,7 +11,7 @@ mod tests;
 
 use super::difference::Difference;
 use super::refusal::{exposure, lock_failure, refuse_gaps, refuse_older};
-use super::{DesiredSet, Finding, HostFacts, Purpose, RootFacts, Rule, Stat, Transaction};
+use super::{DesiredSet, Finding, HostFacts, Mount, Purpose, RootFacts, Rule, Stat, Transaction};
 use crate::words::{Failure, HostName, printable};
 pub use surroundings::{around, consumers};
 
@@ -44,7 +44,8 @@ impl Audit {
         refuse_older(root, purpose)?;
         let is = Difference { want, facts: root, purpose };
         let known = Known::new(&is);
-        let mut auditor = Auditor { host, facts, is, known, out: Self::default() };
+        let mount = facts.mount_of(&want.root.join("secrets"));
+        let mut auditor = Auditor { host, facts, is, known, mount, out: Self::default() };
         auditor.judge();
         if !auditor.is_safe_to_write() {
             auditor.out.leave_alone();
@@ -71,6 +72,8 @@ struct Auditor<'a> {
     facts: &'a HostFacts,
     is: Difference<'a>,
     known: Known<'a>,
+    /// What the secrets lie on.
+    mount: Option<&'a Mount>,
     out: Audit,
 }
 

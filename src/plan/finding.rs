@@ -1,7 +1,7 @@
 //! `Finding`: one departure that was seen: rule, path, expected, found, severity.
 
 use super::Rule;
-use crate::words::{Error, Result, nearest};
+use crate::words::{Error, Result, named};
 use std::fmt;
 use std::str::FromStr;
 
@@ -41,13 +41,7 @@ impl FromStr for Severity {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|severity| severity.as_str() == text).ok_or_else(|| {
-            let error = Error::new(format!("`{}` is not a severity", text.escape_debug()));
-            match nearest(text, Self::ALL.iter().map(|severity| severity.as_str())) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint("there are info, low, medium and high"),
-            }
-        })
+        named(text, "a severity", &Self::ALL.map(|severity| (severity.as_str(), severity)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `Rule`: what an audit looks for, by the words of the design. A finding names the rule that it departs from.
 
 use super::Severity;
-use crate::words::{Error, Result, nearest};
+use crate::words::{Error, Result, named};
 use std::fmt;
 use std::str::FromStr;
 
@@ -125,16 +125,7 @@ impl FromStr for Rule {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|rule| rule.as_str() == text).ok_or_else(|| {
-            let error = Error::new(format!("`{}` is not a rule", text.escape_debug()));
-            match nearest(text, Self::ALL.iter().map(|rule| rule.as_str())) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => {
-                    let all: Vec<&str> = Self::ALL.iter().map(|rule| rule.as_str()).collect();
-                    error.hint(format!("the rules are {}", all.join(", ")))
-                }
-            }
-        })
+        named(text, "a rule", &Self::ALL.map(|rule| (rule.as_str(), rule)))
     }
 }
 
@@ -158,6 +149,6 @@ mod tests {
             (error.to_string().as_str(), error.hints()),
             ("`world-readble` is not a rule", &["did you mean `world-readable`?".to_owned()][..])
         );
-        assert!("x".parse::<Rule>().unwrap_err().hints()[0].starts_with("the rules are missing, "));
+        assert!("x".parse::<Rule>().unwrap_err().hints()[0].starts_with("there are missing, "));
     }
 }

@@ -30,6 +30,6 @@ pub use redact::redact;
 pub use remote_path::RemotePath;
 pub use run_id::RunId;
 pub use secret::Secret;
-pub use suggestion::nearest;
+pub use suggestion::{named, nearest};
 pub use toml_files::TomlFiles;
 pub use toml_table::TomlTable;

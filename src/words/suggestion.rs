@@ -1,4 +1,19 @@
-//! `nearest`: what somebody probably meant.
+//! `nearest`: what somebody probably meant. `named`: what he named, or an error that says so.
+
+use super::{Error, Result};
+
+/// The value of this name. The error names the nearest, or all that there are; `kind` is what they are: `a rule`.
+pub fn named<T: Copy>(typed: &str, kind: &str, all: &[(&'static str, T)]) -> Result<T> {
+    all.iter().find(|(name, _)| *name == typed).map(|(_, value)| *value).ok_or_else(|| {
+        let error = Error::new(format!("`{}` is not {kind}", typed.escape_debug()));
+        let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+        match (nearest(typed, names.iter().copied()), names.split_last()) {
+            (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
+            (None, Some((last, others))) => error.hint(format!("there are {} and {last}", others.join(", "))),
+            (None, None) => error,
+        }
+    })
+}
 
 /// The candidate that is closest by edit distance, if it is close enough to be meant.
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -9,7 +9,7 @@ use std::fs;
 /// An action that leaves a line in /srv/acted for each time it ran.
 const ACT: &str = "on_change = { command = ['/bin/sh', '-c', 'echo ran >> /srv/acted; test ! -e /srv/broken'] }";
 /// One that does not end before somebody writes into the pipe.
-const GATE: &str =
+pub const GATE: &str =
     "on_change = { command = ['/bin/sh', '-c', 'read -r line < /srv/gate; echo \"$line\" >> /srv/acted'] }";
 
 fn acted(host: &Host) -> usize {

@@ -1,6 +1,7 @@
 //! Audits of hosts in trouble, and of hosts that make it: crowded, changing while they are read, without tools, lying, gone. Each is
 //! a clear line and the others are complete. And `--fix`: what it mends, what it leaves alone, and that nothing is changed by way of a link.
 
+use crate::actions::GATE;
 use crate::host::{Host, Spec, free_address};
 use crate::workspace::{ROOT, Ran, Workspace, error, is_root, of, wait};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
@@ -526,8 +527,6 @@ fn a_file_system_that_cannot_be_mended() {
     ws.json(&["audit"], 0);
     ws.assert_no_leak();
 }
-
-const GATE: &str = "on_change = { command = ['/bin/sh', '-c', 'read -r line < /srv/gate'] }";
 
 #[test]
 fn a_deploy_at_work_is_not_disturbed() {

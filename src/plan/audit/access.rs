@@ -17,19 +17,14 @@ pub(super) struct Access {
     pub is_directory: bool,
 }
 
+impl Access {
+    /// Of what is ours and no part of a set.
+    pub fn private(mode: Mode, is_directory: bool) -> Self {
+        Self { mode, usual: mode, owner: None, is_directory }
+    }
+}
+
 impl Auditor<'_> {
-    pub(super) fn private_directory(&self) -> Access {
-        Access { mode: policy::DIRECTORY, usual: policy::DIRECTORY, owner: None, is_directory: true }
-    }
-
-    pub(super) fn private_file(&self) -> Access {
-        Access { mode: policy::FILE, usual: policy::FILE, owner: None, is_directory: false }
-    }
-
-    pub(super) fn secrets_access(&self) -> Access {
-        self.set_access("", true)
-    }
-
     /// Of a path in a set: as its file says, or as all of the play's.
     pub(super) fn set_access(&self, path: &str, is_directory: bool) -> Access {
         let play = &self.is.want.access;

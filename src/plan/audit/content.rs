@@ -4,6 +4,7 @@ use super::mending::Mend;
 use super::{Auditor, quoted, shown};
 use crate::plan::difference::{can_travel, short};
 use crate::plan::{Finding, Rule, Stat, policy};
+use std::collections::BTreeMap;
 
 impl Auditor<'_> {
     /// A file that somebody else put there. It is never removed for him.
@@ -145,39 +146,38 @@ impl Auditor<'_> {
 
     /// What we put there and is gone. Where a whole directory is gone, that says it all.
     fn missing(&mut self) {
-        let mut expected: Vec<(String, &str)> = ["secrets", "backups", ".distribute", "vault-password"]
-            .map(|name| (name.to_owned(), "what every root has"))
-            .to_vec();
-        expected.push(("secrets/..data".to_owned(), "the link to the live set"));
-        expected.push(("backups/key.age".to_owned(), "what opens the backups"));
-        if let Some(live) = self.is.live_set().map(str::to_owned) {
-            expected.push((".distribute/generation".to_owned(), "the generation that this host has seen"));
-            expected.push((format!(".distribute/{}", policy::manifest_name(&live)), "what is known of the live set"));
-            for path in self.known.files.clone() {
-                expected.push((format!("secrets/{}", path.split('/').next().unwrap_or_default()), "our link"));
-                expected.extend(super::ancestors(path).map(|above| (self.is.in_live(above), "our directory")));
-                expected.push((self.is.in_live(path), "our file"));
+        for (path, what) in self.expected() {
+            if !self.is.facts.entries.contains_key(&path) && self.is_above_open(&path) {
+                let finding = Finding::new(Rule::Missing, self.path(&path), what, "nothing");
+                self.find(finding.mended_by(self.deploy()));
             }
-            if let Some(run) = self.is.unsealed_run() {
-                expected.push((format!("backups/{}", policy::backup_name(&run)), "the live set's sealed copy"));
-            }
-        }
-        expected.dedup();
-        for (path, what) in expected {
-            self.missing_one(&path, what);
         }
     }
 
-    fn missing_one(&mut self, path: &str, what: &str) {
-        let entries = &self.is.facts.entries;
-        let above = path.rsplit_once('/').map(|(above, _)| above);
-        let is_open =
-            |above: &str| entries.get(above).is_some_and(Stat::is_directory) && !self.is.facts.shut.contains(above);
-        let path_shown = self.path(path);
-        let is_said = || self.out.findings.iter().any(|known| known.rule == Rule::Missing && known.path == path_shown);
-        if entries.contains_key(path) || !above.is_none_or(is_open) || is_said() {
-            return;
+    /// By path, each once.
+    fn expected(&self) -> BTreeMap<String, &'static str> {
+        let top = ["secrets", "backups", ".distribute", "vault-password"];
+        let mut expected: BTreeMap<_, _> = top.map(|name| (name.to_owned(), "what every root has")).into();
+        expected.insert("secrets/..data".to_owned(), "the link to the live set");
+        expected.insert("backups/key.age".to_owned(), "what opens the backups");
+        let Some(live) = self.is.live_set() else { return expected };
+        expected.insert(".distribute/generation".to_owned(), "the generation that this host has seen");
+        expected.insert(format!(".distribute/{}", policy::manifest_name(live)), "what is known of the live set");
+        for path in &self.known.files {
+            expected.insert(format!("secrets/{}", path.split('/').next().unwrap_or(path)), "our link");
+            expected.insert(self.is.in_live(path), "our file");
         }
-        self.find(Finding::new(Rule::Missing, path_shown.clone(), what, "nothing").mended_by(self.deploy()));
+        expected.extend(self.known.directories.iter().map(|path| (self.is.in_live(path), "our directory")));
+        if let Some(run) = self.is.unsealed_run() {
+            expected.insert(format!("backups/{}", policy::backup_name(&run)), "the live set's sealed copy");
+        }
+        expected
+    }
+
+    /// Is the directory above there, and could it be read?
+    fn is_above_open(&self, path: &str) -> bool {
+        path.rsplit_once('/').is_none_or(|(above, _)| {
+            self.is.facts.entries.get(above).is_some_and(Stat::is_directory) && !self.is.facts.shut.contains(above)
+        })
     }
 }

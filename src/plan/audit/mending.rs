@@ -1,7 +1,7 @@
 //! `Mend`: what would mend a finding, and the steps for those that were chosen: modes and owners of what is ours, and the removal of
 //! what we left over. Never a content.
 
-use crate::plan::{Finding, Purpose, RootFacts, Rule, Step, Transaction};
+use crate::plan::{Finding, Purpose, RootFacts, Rule, Step, Transaction, policy};
 use crate::words::{Mode, Phase};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,7 +67,7 @@ pub(super) fn transaction(mends: &[Mend], root: &RootFacts, purpose: &Purpose, c
 fn paths(mend: &Mend) -> Vec<String> {
     match (mend.rule, mend.path.strip_prefix("secrets/")) {
         (Rule::StaleSet, Some(set)) => {
-            vec![mend.path.clone(), format!(".distribute/{}", crate::plan::policy::manifest_name(set))]
+            vec![mend.path.clone(), format!(".distribute/{}", policy::manifest_name(set))]
         }
         _ => vec![mend.path.clone()],
     }

@@ -85,9 +85,9 @@ impl Auditor<'_> {
 
     fn at_top(&self, name: &str) -> Place {
         match name {
-            "secrets" => Place::Ours(self.secrets_access()),
-            "backups" | ".distribute" => Place::Ours(self.private_directory()),
-            "vault-password" => Place::Ours(self.private_file()),
+            "secrets" => Place::Ours(self.set_access("", true)),
+            "backups" | ".distribute" => Place::Ours(Access::private(policy::DIRECTORY, true)),
+            "vault-password" => Place::Ours(Access::private(policy::FILE, false)),
             _ if is_copy(name) => self.strange(name),
             _ => Place::Beside,
         }
@@ -151,14 +151,14 @@ impl Auditor<'_> {
     fn in_backups(&self, path: &str, name: &str) -> Place {
         let is_clear = self.is.facts.unsealed.contains(path);
         match () {
-            () if name == "key.age" => Place::Ours(self.private_file()),
+            () if name == "key.age" => Place::Ours(Access::private(policy::FILE, false)),
             () if is_clear && !is_editors(name) => {
                 Place::Stranger(Rule::UnsealedBackup, "not an age file: the host reads what is in it")
             }
             () if self.known.surplus.contains(path) => {
                 Place::Stranger(Rule::Leftover, "one backup more than is to be kept")
             }
-            () if policy::run_of_backup(name).is_some() => Place::Ours(self.private_file()),
+            () if policy::run_of_backup(name).is_some() => Place::Ours(Access::private(policy::FILE, false)),
             () => self.strange(path),
         }
     }
@@ -167,14 +167,16 @@ impl Auditor<'_> {
         let is_there = |set: &str| self.is.facts.entries.contains_key(&format!("secrets/{set}"));
         match name.strip_prefix("manifest.") {
             Some(set) if self.is.live() == Some(set) || (policy::run_of_set(set).is_some() && self.is_old(set)) => {
-                Place::Ours(self.private_file())
+                Place::Ours(Access::private(policy::FILE, false))
             }
             // It is told with its set, and goes with it.
             Some(set) if policy::run_of_set(set).is_some() && is_there(set) => Place::Beside,
             Some(set) if policy::run_of_set(set).is_some() => {
                 Place::OwnLeftover(Rule::Leftover, "what is known of a set that is gone")
             }
-            _ if ["generation", "previous", "owed"].contains(&name) => Place::Ours(self.private_file()),
+            _ if ["generation", "previous", "owed"].contains(&name) => {
+                Place::Ours(Access::private(policy::FILE, false))
+            }
             _ if name == "lock" => Place::OwnLeftover(Rule::Leftover, "the lock of a run that died"),
             _ if is_lock_record(name) || name.starts_with("stage.") => {
                 Place::OwnLeftover(Rule::Leftover, "what a run that died left behind")

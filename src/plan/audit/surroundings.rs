@@ -20,7 +20,7 @@ impl Auditor<'_> {
             );
         }
         self.parents();
-        self.mount();
+        self.opened_mount();
     }
 
     /// As sshd looks at a key file.
@@ -48,8 +48,8 @@ impl Auditor<'_> {
         }
     }
 
-    fn mount(&mut self) {
-        let Some(mount) = self.root_mount() else { return };
+    fn opened_mount(&mut self) {
+        let Some(mount) = self.mount else { return };
         let Some(option) = opens_to_all(mount) else { return };
         let found =
             format!("{} mounted at {} with {option}: every user reads what lies there", mount.kind, mount.point);
@@ -58,19 +58,14 @@ impl Auditor<'_> {
         self.find(Finding::new(Rule::WorldReadable, path, "a mount that keeps modes", found).mended_by(fix));
     }
 
-    fn root_mount(&self) -> Option<&Mount> {
-        let secrets = self.is.want.root.join("secrets");
-        self.facts.mount_of(&secrets)
-    }
-
     /// Where another name of a file can be: no further.
     pub(super) fn file_system(&self) -> &str {
-        self.root_mount().map_or("/", |mount| &mount.point)
+        self.mount.map_or("/", |mount| &mount.point)
     }
 
     /// Does the mount, and no `chmod`, say what the modes are?
     pub(super) fn shows_made_up_modes(&self) -> bool {
-        self.root_mount().is_some_and(|mount| MADE_UP.contains(&mount.kind.as_str()) && opens_to_all(mount).is_some())
+        self.mount.is_some_and(|mount| MADE_UP.contains(&mount.kind.as_str()) && opens_to_all(mount).is_some())
     }
 
     /// Actions that were recorded before a switch and not done since.

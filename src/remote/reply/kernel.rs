@@ -20,7 +20,7 @@ pub(super) fn read(body: &[u8], facts: &mut HostFacts) {
 
 fn mount(line: &str) -> Option<Mount> {
     let mut fields = line.split(' ').skip(1);
-    let point = super::quoted::octal(fields.next()?.as_bytes());
+    let point = printable(super::quoted::octal(fields.next()?.as_bytes()).as_bytes(), 4096);
     let (kind, options) = (printable(fields.next()?.as_bytes(), 40), printable(fields.next()?.as_bytes(), 400));
     Some(Mount { point, kind, options: options.split(',').map(str::to_owned).collect() })
 }
@@ -40,6 +40,14 @@ fn is_safe(device: &str, encrypted: &BTreeMap<&str, bool>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// It may end on a terminal.
+    #[test]
+    fn the_name_of_a_mount_point_is_shown_not_sent() {
+        let mut facts = HostFacts::default();
+        read(b"/proc/self/mounts:tmpfs /opt/\\033[31m tmpfs rw 0 0\n", &mut facts);
+        assert_eq!(facts.mounts[0].point, "/opt/\\u{1b}[31m");
+    }
 
     #[test]
     fn mounts_and_swaps() {

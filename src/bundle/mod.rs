@@ -11,7 +11,6 @@ mod env_file;
 mod file;
 #[cfg(test)]
 mod fixture;
-mod generator;
 mod history;
 mod keys;
 mod layout;
@@ -23,7 +22,6 @@ mod unlock;
 
 pub use env_file::EnvFile;
 pub use file::{BundleFile, system_random};
-pub use generator::{Generator, Random};
 pub use layout::{Document, Item, Place, Scope, SecretName};
 pub use opened::{Bundle, Content, new_identity};
 pub use record::{Enrolment, Metadata};

@@ -4,11 +4,10 @@
 use super::archive::Entries;
 use super::documents::Documents;
 use super::env_file::EnvFile;
-use super::generator::Random;
 use super::layout::{Document, Place, Scope, SecretName};
 use super::record::{Metadata, Record};
 use super::sealed;
-use crate::words::{Error, FileName, GroupName, HostName, KeyName, Result, Secret, ServiceName};
+use crate::words::{Error, FileName, GroupName, HostName, KeyName, Random, Result, Secret, ServiceName};
 use age::x25519;
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;

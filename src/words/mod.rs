@@ -2,6 +2,7 @@
 
 mod error;
 mod failure;
+mod generator;
 mod glob;
 mod mode;
 mod name;
@@ -19,6 +20,7 @@ mod toml_table;
 
 pub use error::{Error, Result};
 pub use failure::{Failure, Phase};
+pub use generator::{Generator, Random};
 pub use glob::Glob;
 pub use mode::Mode;
 pub use name::{FileName, GroupName, HostName, KeyName, PlayName, Principal, ServiceName};

@@ -2,9 +2,9 @@
 //! every user of the machine could read it.
 
 use super::Override;
-use crate::bundle::{Bundle, Generator, Item, SecretName, system_random};
+use crate::bundle::{Bundle, Item, SecretName, system_random};
 use crate::cli::{Shared, prompt};
-use crate::words::{Error, Period, Result, Secret};
+use crate::words::{Error, Generator, Period, Result, Secret};
 use chrono::Utc;
 use serde_json::json;
 use std::ffi::OsString;

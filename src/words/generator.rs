@@ -1,6 +1,6 @@
 //! `Generator`: how a new value is made: `password:32`, `hex:16`, … Randomness comes in as an argument, so every test is exact.
 
-use crate::words::{Error, Result, Secret};
+use super::{Error, Result, Secret};
 use data_encoding::{BASE64, HEXLOWER};
 use std::fmt;
 use std::str::FromStr;

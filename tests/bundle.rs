@@ -3,6 +3,8 @@
 
 #[path = "bundle/bad_files.rs"]
 mod bad_files;
+#[path = "bundle/key_pairs.rs"]
+mod key_pairs;
 #[path = "bundle/keys_and_passwords.rs"]
 mod keys_and_passwords;
 #[path = "bundle/room.rs"]

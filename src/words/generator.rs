@@ -1,5 +1,6 @@
-//! `Generator`: how a new value is made: `password:32`, `hex:16`, … Randomness comes in as an argument, so every test is exact.
+//! `Generator`: how a new value is made: `password:32`, `rsa:2048`, … Randomness comes in as an argument, so every test is exact.
 
+use super::key_pair::{KeyPair, pem_like};
 use super::{Error, Result, Secret};
 use data_encoding::{BASE64, HEXLOWER};
 use std::fmt;
@@ -9,9 +10,12 @@ use zeroize::Zeroizing;
 /// Fills a buffer with random bytes.
 pub type Random<'a> = &'a mut dyn FnMut(&mut [u8]);
 
+/// All 64 mean the same unquoted in docker, compose, systemd and shell env files.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+/// The letters and digits at its start.
+const ALNUM: usize = 62;
 
-/// What to make, and how long: `password:32`, `alnum:32`, `hex:32`, `base64:32`, `uuid`.
+/// What to make, and how long: `password:32`, `alnum:32`, `hex:32`, `base64:32`, `uuid`, `rsa:2048`, `ed25519`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Generator {
     /// That many characters of `[A-Za-z0-9_-]`, six bits each.
@@ -24,19 +28,57 @@ pub enum Generator {
     Base64(usize),
     /// A random UUID, version 4.
     Uuid,
+    /// An RSA key pair with a modulus of that many bits: 2048, 3072 or 4096.
+    Rsa(usize),
+    /// An Ed25519 key pair.
+    Ed25519,
+}
+
+/// What a generator made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generated {
+    /// The value: text without a newline at its end; of a key pair the private half, PKCS#8 version 1 as PEM.
+    pub secret: Secret,
+    /// The public half as PEM, only of key pairs.
+    pub public: Option<Secret>,
 }
 
 impl Generator {
-    /// Makes a value: text, without a newline at its end.
-    pub fn generate(self, random: Random) -> Secret {
-        let text = match self {
+    /// Makes a value. Only key pairs can fail, and those only when their crates refuse: an RSA size they do not make.
+    pub fn generate(self, random: Random) -> Result<Generated> {
+        match self {
+            Self::Rsa(bits) => KeyPair::rsa(bits, random)?.pem(),
+            Self::Ed25519 => KeyPair::ed25519(random)?.pem(),
+            _ => Ok(Generated { secret: Secret::new(self.text(random)), public: None }),
+        }
+    }
+
+    /// Does it make a private and a public half? Their PEM has several lines, which only a file can hold.
+    pub fn is_key_pair(self) -> bool {
+        matches!(self, Self::Rsa(_) | Self::Ed25519)
+    }
+
+    /// Stands in a plan for a value that does not exist yet: as long as one, without randomness, another for each tag below
+    /// 62 to the power of 6. Of key pairs it stands for the private half, and is no key.
+    pub fn placeholder(self, tag: usize) -> Secret {
+        let mut left = tag;
+        // Digits below 62, so that no character is drawn again; the lowest first, where a UUID takes whole bytes.
+        let mut digit = |byte: &mut u8| (*byte, left) = ((left % ALNUM) as u8, left / ALNUM);
+        Secret::new(self.text(&mut |buffer| buffer.iter_mut().for_each(&mut digit)))
+    }
+
+    /// The text that the random bytes spell; for key pairs, which bytes alone do not make, one of that shape.
+    fn text(self, random: Random) -> Vec<u8> {
+        match self {
             Self::Password(length) => bytes(length, random).iter().map(|b| ALPHABET[usize::from(b & 63)]).collect(),
             Self::Alnum(length) => alnum(length, random),
             Self::Hex(length) => HEXLOWER.encode(&bytes(length, random)).into_bytes(),
             Self::Base64(length) => BASE64.encode(&bytes(length, random)).into_bytes(),
             Self::Uuid => uuid(random),
-        };
-        Secret::new(text)
+            // DER: n, d, and five numbers of half their length, and the frames around them.
+            Self::Rsa(bits) => pem_like(&bytes(bits * 9 / 16 + 66, random)),
+            Self::Ed25519 => pem_like(&bytes(48, random)),
+        }
     }
 }
 
@@ -52,7 +94,7 @@ fn alnum(length: usize, random: Random) -> Vec<u8> {
     while text.len() < length {
         let drawn = bytes(length, random);
         let letters =
-            drawn.iter().map(|b| usize::from(b & 63)).filter(|index| *index < 62).map(|index| ALPHABET[index]);
+            drawn.iter().map(|b| usize::from(b & 63)).filter(|index| *index < ALNUM).map(|index| ALPHABET[index]);
         text.extend(letters.take(length - text.len()));
     }
     text
@@ -72,21 +114,41 @@ impl FromStr for Generator {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let (kind, length) = text.split_once(':').map_or((text, None), |(kind, length)| (kind, Some(length)));
-        let length = || match length.unwrap_or("32").parse() {
-            Ok(length @ 8..=1024) => Ok(length),
-            _ => Err(Error::new(format!("the length in `{}` is not between 8 and 1024", text.escape_debug()))),
-        };
-        match kind {
-            "password" => Ok(Self::Password(length()?)),
-            "alnum" => Ok(Self::Alnum(length()?)),
-            "hex" => Ok(Self::Hex(length()?)),
-            "base64" => Ok(Self::Base64(length()?)),
-            "uuid" => Ok(Self::Uuid),
-            "rsa" | "ed25519" | "command" => Err(Error::new(format!("the generator `{kind}` is not supported yet"))),
-            _ => Err(Error::new(format!("`{}` is not a generator", text.escape_debug()))
-                .hint("known are password:N, alnum:N (characters), hex:N, base64:N (random bytes) and uuid")),
+        let (kind, number) = text.split_once(':').map_or((text, None), |(kind, number)| (kind, Some(number)));
+        match (kind, number) {
+            ("password", _) => Ok(Self::Password(length(text, number)?)),
+            ("alnum", _) => Ok(Self::Alnum(length(text, number)?)),
+            ("hex", _) => Ok(Self::Hex(length(text, number)?)),
+            ("base64", _) => Ok(Self::Base64(length(text, number)?)),
+            ("uuid", None) => Ok(Self::Uuid),
+            ("ed25519", None) => Ok(Self::Ed25519),
+            ("rsa", _) => Ok(Self::Rsa(bits(text, number)?)),
+            _ => Err(unknown(text, kind)),
         }
+    }
+}
+
+fn length(text: &str, number: Option<&str>) -> Result<usize> {
+    match number.unwrap_or("32").parse() {
+        Ok(length @ 8..=1024) => Ok(length),
+        _ => Err(Error::new(format!("the length in `{}` is not between 8 and 1024", text.escape_debug()))),
+    }
+}
+
+fn bits(text: &str, number: Option<&str>) -> Result<usize> {
+    match number.unwrap_or("2048").parse() {
+        Ok(bits @ (2048 | 3072 | 4096)) => Ok(bits),
+        _ => Err(Error::new(format!("the bits in `{}` are not 2048, 3072 or 4096", text.escape_debug()))),
+    }
+}
+
+fn unknown(text: &str, kind: &str) -> Error {
+    match kind {
+        "uuid" | "ed25519" => Error::new(format!("`{}`: {kind} takes no length", text.escape_debug())),
+        "command" => Error::new("the generator `command` can only stand in a playbook's [[rotate]] policy"),
+        _ => Error::new(format!("`{}` is not a generator", text.escape_debug())).hint(
+            "known are password:N, alnum:N (characters), hex:N, base64:N (random bytes), uuid, rsa:BITS and ed25519",
+        ),
     }
 }
 
@@ -98,52 +160,11 @@ impl fmt::Display for Generator {
             Self::Hex(length) => write!(f, "hex:{length}"),
             Self::Base64(length) => write!(f, "base64:{length}"),
             Self::Uuid => f.write_str("uuid"),
+            Self::Rsa(bits) => write!(f, "rsa:{bits}"),
+            Self::Ed25519 => f.write_str("ed25519"),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn made(spec: &str, start: u8) -> String {
-        let mut next = start;
-        let mut count = |buffer: &mut [u8]| {
-            for byte in buffer {
-                *byte = next;
-                next = next.wrapping_add(1);
-            }
-        };
-        let generator: Generator = spec.parse().unwrap();
-        assert_eq!(generator.to_string(), spec);
-        String::from_utf8(generator.generate(&mut count).expose().to_vec()).unwrap()
-    }
-
-    #[test]
-    fn values_follow_from_the_random_bytes() {
-        assert_eq!(made("password:8", 60), "89_-ABCD");
-        assert_eq!(made("alnum:8", 60), "89ABCDEF");
-        assert_eq!(made("hex:8", 0), "0001020304050607");
-        assert_eq!(made("base64:9", 0), "AAECAwQFBgcI");
-        assert_eq!(made("uuid", 0), "00010203-0405-4607-8809-0a0b0c0d0e0f");
-    }
-
-    #[test]
-    fn every_letter_is_as_likely() {
-        let mut count = std::collections::BTreeMap::new();
-        let mut byte = 0u8;
-        let mut all = |buffer: &mut [u8]| buffer.iter_mut().for_each(|b| (*b, byte) = (byte, byte.wrapping_add(1)));
-        for letter in Generator::Password(256).generate(&mut all).expose() {
-            *count.entry(*letter).or_insert(0) += 1;
-        }
-        assert!(count.len() == 64 && count.values().all(|n| *n == 4));
-    }
-
-    #[test]
-    fn other_specs_are_refused() {
-        for bad in ["", "password:7", "password:1025", "hex:x", "hex:-1", "rsa", "ed25519", "command", "nice"] {
-            assert!(bad.parse::<Generator>().is_err(), "{bad}");
-        }
-        assert_eq!("password".parse::<Generator>().unwrap(), Generator::Password(32));
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ mod error;
 mod failure;
 mod generator;
 mod glob;
+mod key_pair;
 mod mode;
 mod name;
 mod outcome;
@@ -20,7 +21,7 @@ mod toml_table;
 
 pub use error::{Error, Result};
 pub use failure::{Failure, Phase};
-pub use generator::{Generator, Random};
+pub use generator::{Generated, Generator, Random};
 pub use glob::Glob;
 pub use mode::Mode;
 pub use name::{FileName, GroupName, HostName, KeyName, PlayName, Principal, ServiceName};

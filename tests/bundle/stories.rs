@@ -84,7 +84,7 @@ fn a_generated_value_is_never_shown() {
     assert!(value.len() == 41 && value.trim().bytes().all(|b| b.is_ascii_alphanumeric()));
     assert!(!said.stderr.contains(value.trim()) && !said.stdout.contains(value.trim()));
     assert!(room.by_hand("tar xzO bundle.toml").contains("rotate-every = \"90d\"\ngenerator = \"alnum:40\""));
-    room.run(&["bundle", "set", "aws.SECRET", "--generate", "rsa"]).fails("not supported yet");
+    room.run(&["bundle", "set", "aws.SECRET", "--generate", "command"]).fails("[[rotate]] policy");
 }
 
 #[test]

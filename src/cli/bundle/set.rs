@@ -1,10 +1,10 @@
-//! `bundle set`: one value or file. It comes from stdin, a hidden prompt or a generator; never from the command line, where
-//! every user of the machine could read it.
+//! `bundle set`: one value or file, or both halves of a key pair. It comes from stdin, a hidden prompt or a generator; never
+//! from the command line, where every user of the machine could read it.
 
 use super::Override;
 use crate::bundle::{Bundle, Item, SecretName, system_random};
 use crate::cli::{Shared, prompt};
-use crate::words::{Error, Generator, Period, Result, Secret};
+use crate::words::{Error, Generated, Generator, Period, Result, Secret};
 use chrono::Utc;
 use serde_json::json;
 use std::ffi::OsString;
@@ -19,9 +19,13 @@ const LARGEST: usize = 16 << 20;
 pub struct Args {
     /// SERVICE.KEY for a value, SERVICE/FILE for a file
     name: String,
-    /// Make the value: password:N, alnum:N, hex:N, base64:N or uuid
+    /// Make the value: password:N, alnum:N, hex:N, base64:N, uuid; or a key pair, into a file: rsa:2048, rsa:3072,
+    /// rsa:4096, ed25519 (PKCS#8, PEM)
     #[arg(long, value_name = "SPEC")]
     generate: Option<String>,
+    /// Set the public half of the key pair, too, as this file
+    #[arg(long, value_name = "SERVICE/FILE", requires = "generate")]
+    public: Option<String>,
     /// How often it is to be rotated, such as 90d
     #[arg(long, value_name = "PERIOD")]
     rotate_every: Option<Period>,
@@ -33,27 +37,59 @@ pub struct Args {
 }
 
 pub fn run(args: Args, shared: &Shared) -> Result<()> {
-    // Before anything of it could be shown in another error.
-    if !args.value.is_empty() || args.name.contains('=') {
-        return Err(value_in_argument());
-    }
-    let name = args.whose.name(&args.name)?;
-    let generator = args.generate.as_deref().map(str::parse::<Generator>).transpose()?;
+    let wanted = Wanted::of(&args)?;
     let mut opened = super::open(shared)?;
     let bundle = &mut opened.bundle;
-    let value = match generator {
-        Some(generator) => generator.generate(&mut system_random),
-        None => value_for(&name)?,
-    };
-    let change = apply(bundle, &name, value);
-    if generator.is_some() || args.rotate_every.is_some() {
-        bundle.describe(&name, |known| {
-            known.generator = generator.map(|generator| generator.to_string()).or(known.generator.take());
-            known.rotate_every = args.rotate_every.or(known.rotate_every);
-        });
+    let made = wanted.make()?;
+    let change = apply(bundle, &wanted.name, made.secret);
+    wanted.describe(args.rotate_every, bundle);
+    let mut what = format!("{}: {change}", wanted.name);
+    let mut fields = json!({ "command": "bundle set", "secret": wanted.name.to_string(), "change": change });
+    if let (Some(name), Some(value)) = (&wanted.public, made.public) {
+        let change = apply(bundle, name, value);
+        bundle.describe(name, |known| known.generator = None); // it follows from the private half now
+        what.push_str(&format!("\n{name}: {change}"));
+        fields["public"] = json!({ "secret": name.to_string(), "change": change });
     }
-    let fields = json!({ "command": "bundle set", "secret": name.to_string(), "change": change });
-    super::save(&mut opened, &format!("{name}: {change}"), fields, shared)
+    super::save(&mut opened, &what, fields, shared)
+}
+
+/// What the arguments ask for, and can be.
+struct Wanted {
+    name: SecretName,
+    public: Option<SecretName>,
+    generator: Option<Generator>,
+}
+
+impl Wanted {
+    fn of(args: &Args) -> Result<Self> {
+        // Before anything of it could be shown in another error.
+        let names = [Some(&args.name), args.public.as_ref()];
+        if !args.value.is_empty() || names.into_iter().flatten().any(|name| name.contains('=')) {
+            return Err(value_in_argument());
+        }
+        let name = args.whose.name(&args.name)?;
+        let public = args.public.as_deref().map(|public| args.whose.name(public)).transpose()?;
+        let generator = args.generate.as_deref().map(str::parse::<Generator>).transpose()?;
+        generator.map_or(Ok(()), |generator| could_hold(&name, public.as_ref(), generator))?;
+        Ok(Self { name, public, generator })
+    }
+
+    fn make(&self) -> Result<Generated> {
+        match self.generator {
+            Some(generator) => generator.generate(&mut system_random),
+            None => Ok(Generated { secret: value_for(&self.name)?, public: None }),
+        }
+    }
+
+    fn describe(&self, rotate_every: Option<Period>, bundle: &mut Bundle) {
+        if self.generator.is_some() || rotate_every.is_some() {
+            bundle.describe(&self.name, |known| {
+                known.generator = self.generator.map(|generator| generator.to_string()).or(known.generator.take());
+                known.rotate_every = rotate_every.or(known.rotate_every);
+            });
+        }
+    }
 }
 
 fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret) -> &'static str {
@@ -63,6 +99,30 @@ fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret) -> &'static str 
         (true, true) => "new",
         (true, false) => "changed",
     }
+}
+
+/// A key pair has several lines, and no line of an env file in docker format holds several: its halves go into files.
+fn could_hold(name: &SecretName, public: Option<&SecretName>, generator: Generator) -> Result<()> {
+    if !generator.is_key_pair() {
+        return public.map_or(Ok(()), |_| Err(no_public_half(generator)));
+    }
+    if public == Some(name) {
+        return Err(Error::new(format!("{name} cannot hold both halves of a key pair")).hint("name another --public"));
+    }
+    let is_key = |half: &&SecretName| matches!(half.item, Item::Key(_));
+    std::iter::once(name).chain(public).find(is_key).map_or(Ok(()), |half| Err(several_lines(half, generator)))
+}
+
+fn no_public_half(generator: Generator) -> Error {
+    Error::new(format!("{generator} makes no key pair, so there is nothing for --public"))
+        .hint("rsa:2048, rsa:3072, rsa:4096 and ed25519 make one")
+}
+
+fn several_lines(half: &SecretName, generator: Generator) -> Error {
+    Error::new(format!(
+        "{half}: what {generator} makes has newlines, which an env file in docker format cannot hold; nothing was changed"
+    ))
+    .hint(format!("name a file, SERVICE/FILE, such as {}/key.pem", half.service))
 }
 
 fn value_for(name: &SecretName) -> Result<Secret> {

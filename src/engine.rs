@@ -74,6 +74,8 @@ pub struct Run {
     pub generation: u64,
     /// Take over hosts that held another bundle's secrets.
     pub any_bundle: bool,
+    /// Earlier values are brought back: a failed health check does not switch back again.
+    pub is_way_back: bool,
     pub mac: Box<Mac>,
     pub seal: Box<Seal>,
     /// Sixteen random bytes, in hexadecimal.
@@ -101,6 +103,7 @@ impl Run {
             bundle_id: &self.bundle_id,
             generation: self.generation,
             any_bundle: self.any_bundle,
+            is_way_back: self.is_way_back,
             heeds_lock: self.intent != Intent::Look,
             mac: &*self.mac,
             seal: &*self.seal,

@@ -203,8 +203,13 @@ impl BundleFile {
     }
 
     fn is_still_the_same(&self) -> Result<()> {
+        self.bytes().map(drop)
+    }
+
+    /// The sealed bytes, if they are still those that were last read or written.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>> {
         match read(&self.path) {
-            Ok(bytes) if hash(&bytes) == self.hash => Ok(()),
+            Ok(bytes) if hash(&bytes) == self.hash => Ok(bytes),
             _ => Err(Error::new("it changed on disk since it was opened: a pull in between? nothing was written")
                 .hint("do the same again: it starts from the file as it is now")),
         }

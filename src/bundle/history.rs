@@ -28,7 +28,7 @@ impl Bundle {
     }
 
     /// Keeps the value under the last saved generation that had it. One that was never saved never left this machine.
-    fn remember(&mut self, name: &SecretName, value: Secret) {
+    pub(super) fn remember(&mut self, name: &SecretName, value: Secret) {
         let documents = self.history.entry(self.record.generation).or_default();
         if self.is_stored && documents.get(name).is_none() {
             documents.set(name, value);

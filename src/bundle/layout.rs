@@ -50,6 +50,10 @@ pub enum Place {
     Now(Document),
     /// What the document held up to that generation; of an env file only the keys that were replaced.
     Earlier(u64, Document),
+    /// New values of the rotation under way; of an env file only the keys that rotate.
+    Pending(Document),
+    /// Old values that a provider still accepts, until they are revoked.
+    Revoking(Document),
     /// `keys/backup`: the age identity that opens backups.
     BackupKey,
     /// `keys/backup.age`: the same, itself locked; it goes to the hosts beside the backups.
@@ -64,6 +68,8 @@ impl fmt::Display for Place {
             Self::Record => f.write_str("bundle.toml"),
             Self::Now(document) => document.fmt(f),
             Self::Earlier(generation, document) => write!(f, "history/{generation}/{document}"),
+            Self::Pending(document) => write!(f, "pending/{document}"),
+            Self::Revoking(document) => write!(f, "revoking/{document}"),
             Self::BackupKey => f.write_str("keys/backup"),
             Self::LockedBackupKey => f.write_str("keys/backup.age"),
             Self::HostKey(host) => write!(f, "keys/hosts/{host}"),
@@ -85,6 +91,8 @@ impl FromStr for Place {
                 let number = generation.parse().ok().filter(|number: &u64| number.to_string() == **generation);
                 Ok(Self::Earlier(number.ok_or_else(|| unknown(path))?, document(path, rest)?))
             }
+            ["pending", rest @ ..] => document(path, rest).map(Self::Pending),
+            ["revoking", rest @ ..] => document(path, rest).map(Self::Revoking),
             parts => document(path, parts).map(Self::Now),
         }
     }
@@ -112,7 +120,7 @@ fn document(path: &str, parts: &[&str]) -> Result<Document> {
 
 fn unknown(path: &str) -> Error {
     Error::new(format!("`{}` has no place in a bundle", path.escape_debug()))
-        .hint("a bundle holds bundle.toml, services/SERVICE.env, services/SERVICE/FILE, the same under groups/GROUP/ and hosts/HOST/, history/ and keys/")
+        .hint("a bundle holds bundle.toml, services/SERVICE.env, services/SERVICE/FILE, the same under groups/GROUP/ and hosts/HOST/, history/, pending/, revoking/ and keys/")
 }
 
 /// What a value is called in its service.
@@ -139,6 +147,11 @@ impl SecretName {
     /// A file of a service, common to all hosts.
     pub fn file(service: &ServiceName, file: &FileName) -> Self {
         Self { scope: Scope::Common, service: service.clone(), item: Item::File(file.clone()) }
+    }
+
+    /// What it is called without the scope: `aws.KEY`.
+    pub fn without_scope(&self) -> String {
+        self.clone().within(Scope::Common).to_string()
     }
 
     /// The same secret as this group or host overrides it.
@@ -210,6 +223,8 @@ mod tests {
             "hosts/web1.example.com/aws.env",
             "history/7/services/aws.env",
             "history/7/hosts/web1/tls/cert.pem",
+            "pending/services/aws.env",
+            "revoking/hosts/web1/tls/cert.pem",
             "keys/backup",
             "keys/backup.age",
             "keys/hosts/web1.example.com",

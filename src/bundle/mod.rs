@@ -5,6 +5,7 @@
 
 mod archive;
 mod beside;
+mod copies;
 mod documents;
 mod enrolment;
 mod env_file;
@@ -17,6 +18,7 @@ mod layout;
 mod opened;
 mod private_file;
 mod record;
+mod rotation;
 mod sealed;
 mod unlock;
 
@@ -25,5 +27,6 @@ pub use file::{BundleFile, system_random};
 pub use layout::{Document, Item, Place, Scope, SecretName};
 pub use opened::{Bundle, Content, new_identity};
 pub use record::{Enrolment, Metadata};
+pub use rotation::{Revocation, Rotation, Turn};
 pub use sealed::{identities, identity_text, seal_identity};
 pub use unlock::{OpenedBy, Unlock};

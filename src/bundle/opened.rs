@@ -20,6 +20,8 @@ pub struct Bundle {
     pub(super) record: Record,
     pub(super) now: Documents,
     pub(super) history: BTreeMap<u64, Documents>,
+    pub(super) pending: Documents,
+    pub(super) revoking: Documents,
     pub(super) backup_key: Option<Secret>,
     pub(super) locked_backup_key: Option<Secret>,
     pub(super) host_keys: BTreeMap<HostName, Secret>,
@@ -61,6 +63,8 @@ impl Bundle {
             record,
             now: Documents::default(),
             history: BTreeMap::new(),
+            pending: Documents::default(),
+            revoking: Documents::default(),
             backup_key: None,
             locked_backup_key: None,
             host_keys: BTreeMap::new(),
@@ -84,6 +88,12 @@ impl Bundle {
                     let earlier = bundle.history.entry(generation).or_default();
                     earlier.insert(document, content).map_err(|error| error.at(format!("history/{generation}")))?;
                 }
+                Place::Pending(document) => {
+                    bundle.pending.insert(document, content).map_err(|error| error.at("pending"))?;
+                }
+                Place::Revoking(document) => {
+                    bundle.revoking.insert(document, content).map_err(|error| error.at("revoking"))?;
+                }
                 Place::BackupKey => bundle.backup_key = Some(identity_in(Place::BackupKey, content)?),
                 Place::LockedBackupKey => bundle.locked_backup_key = Some(content),
                 Place::HostKey(host) => {
@@ -106,6 +116,9 @@ impl Bundle {
             let earlier = documents.contents();
             entries.extend(earlier.map(|(document, content)| (Place::Earlier(*generation, document.clone()), content)));
         }
+        entries.extend(self.pending.contents().map(|(document, content)| (Place::Pending(document.clone()), content)));
+        entries
+            .extend(self.revoking.contents().map(|(document, content)| (Place::Revoking(document.clone()), content)));
         entries.extend(self.backup_key.clone().map(|key| (Place::BackupKey, key)));
         entries.extend(self.locked_backup_key.clone().map(|key| (Place::LockedBackupKey, key)));
         entries.extend(self.host_keys.iter().map(|(host, key)| (Place::HostKey(host.clone()), key.clone())));
@@ -168,11 +181,8 @@ impl Bundle {
 
     /// What a host gets of a service: common, then each group's override in the order given, then the host's own.
     pub fn content(&self, service: &ServiceName, host: &HostName, groups: &[GroupName]) -> Option<Content> {
-        let scopes = std::iter::once(Scope::Common)
-            .chain(groups.iter().cloned().map(Scope::Group))
-            .chain(std::iter::once(Scope::Host(host.clone())));
         let mut content = Content::default();
-        for scope in scopes {
+        for scope in scopes(host, groups) {
             if let Some(env) = self.env(&scope, service) {
                 match &mut content.env {
                     Some(below) => below.overlay(env),
@@ -182,6 +192,12 @@ impl Bundle {
             content.files.extend(self.files(&scope, service));
         }
         (content.env.is_some() || !content.files.is_empty()).then_some(content)
+    }
+
+    /// The secret whose value a host gets, of those that differ in their scope only; `None` if it has none in any.
+    pub fn effective(&self, name: &SecretName, host: &HostName, groups: &[GroupName]) -> Option<SecretName> {
+        let names = scopes(host, groups).map(|scope| name.clone().within(scope));
+        names.filter(|name| self.value(name).is_some()).last()
     }
 
     /// The env file of a service in one scope.
@@ -268,6 +284,12 @@ impl Bundle {
         self.is_stored = true;
         self.is_changed = false;
     }
+}
+
+/// The layers of a host's values, the strongest last.
+fn scopes<'a>(host: &'a HostName, groups: &'a [GroupName]) -> impl Iterator<Item = Scope> + 'a {
+    let own = std::iter::once(Scope::Host(host.clone()));
+    std::iter::once(Scope::Common).chain(groups.iter().cloned().map(Scope::Group)).chain(own)
 }
 
 /// Each checked; an unknown kind is refused before anything is made.

@@ -1,6 +1,7 @@
 //! `bundle.toml`: what a bundle knows of itself, of hosts and of each secret; no values. Text comes in, checked fields leave,
 //! and the other way round with everything sorted. Keys that this version does not know are kept as they are.
 
+use super::rotation::{Revocation, Rotation};
 use crate::words::{Error, GroupName, HostName, Period, Result, Secret, ServiceName};
 use chrono::{DateTime, SecondsFormat, Utc};
 use data_encoding::HEXLOWER;
@@ -32,6 +33,11 @@ pub struct Record {
     /// By the name people use: `aws.KEY`, `groups/web/tls/cert.pem`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, Metadata>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
+    /// Old values that are still to be revoked, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revocations: Vec<Revocation>,
     #[serde(flatten)]
     other: BTreeMap<String, toml::Value>,
 }
@@ -95,6 +101,8 @@ impl Default for Record {
             fingerprint_key: None,
             enrolments: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            rotation: None,
+            revocations: Vec::new(),
             other: BTreeMap::new(),
         }
     }
@@ -136,6 +144,34 @@ fn wrong(text: &str, error: &toml::de::Error) -> Error {
 
 fn one() -> u64 {
     VERSION
+}
+
+/// What prints as it is read.
+pub(super) mod text {
+    use super::*;
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    pub fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub fn deserialize<'de, T: FromStr<Err = Error>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A time that has to be there.
+pub(super) mod moment {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(time: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
+        super::time::serialize(&Some(*time), to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DateTime<Utc>, D::Error> {
+        super::time::deserialize(from)?.ok_or_else(|| serde::de::Error::custom("not a time"))
+    }
 }
 
 /// Times as RFC 3339 text, by the second.
@@ -226,7 +262,17 @@ rotated = 2026-11-22T02:00:00Z
 rotate-every = "90d"
 later = "kept"
 [rotation]
-state = "pushing"
+run = "7-20261122T020000Z-7f3a"
+started = "2026-11-22T02:00:00Z"
+[[rotation.secrets]]
+name = "aws.KEY"
+[[revocations]]
+secret = "hosts/web1/tls/key.pem"
+public = "hosts/web1/tls/public.pem"
+run = "6-20261121T020000Z-7f3a"
+after = "2026-11-23T02:00:00Z"
+[laters]
+state = "unknown"
 "#,
             "ab".repeat(32)
         );
@@ -235,9 +281,14 @@ state = "pushing"
         let again = Record::parse(&written).unwrap();
         assert_eq!(again.to_secret().unwrap(), written);
         let shown = String::from_utf8(written.expose().to_vec()).unwrap();
-        for part in
-            ["rotate-every = \"90d\"", "later = \"kept\"", "state = \"pushing\"", "rotated = \"2026-11-22T02:00:00Z\""]
-        {
+        for part in [
+            "rotate-every = \"90d\"",
+            "later = \"kept\"",
+            "state = \"unknown\"",
+            "rotated = \"2026-11-22T02:00:00Z\"",
+            "run = \"7-20261122T020000Z-7f3a\"",
+            "after = \"2026-11-23T02:00:00Z\"",
+        ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         assert!(!format!("{record:?}").contains("abab"));

@@ -2,13 +2,12 @@
 
 use super::shared::{BROKEN_PIPE, Shared, print_error, print_result};
 use super::sources::Sources;
-use crate::bundle::Bundle;
 use crate::engine::{self, HostPlan, Intent, Run, Work};
 use crate::inventory::Endpoint;
 use crate::plan::{self, DesiredSet};
 use crate::report::{self, Event, HostReport, Report};
 use crate::transport::{Deadlines, HostKeys, KnownHosts};
-use crate::words::{Error, Failure, HostName, Phase, Result, RunId, Secret};
+use crate::words::{Error, Failure, HostName, Phase, Result, RunId};
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
 use std::path::PathBuf;
@@ -47,6 +46,8 @@ pub struct Errand {
     pub intent: Intent,
     /// Take over a host that held another bundle's secrets, and host keys that nobody knows.
     pub accept_new: bool,
+    /// Earlier values are brought back: a failed health check does not bring the newer ones back again.
+    pub is_way_back: bool,
     /// One deadline for everything on the network, instead of those by phase.
     pub timeout: Option<Duration>,
     /// What must be done, once, before the first host is sent anything.
@@ -56,7 +57,8 @@ pub struct Errand {
 impl Errand {
     /// One that has nothing to do before it sends.
     pub fn new(command: &'static str, intent: Intent, timeout: Option<Duration>) -> Self {
-        Self { command, work: Work::Sets, intent, accept_new: false, timeout, first: Box::new(|| Ok(())) }
+        let first = Box::new(|| Ok(()));
+        Self { command, work: Work::Sets, intent, accept_new: false, is_way_back: false, timeout, first }
     }
 }
 
@@ -76,7 +78,7 @@ pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, pl
         return Err(failure.hint.iter().fold(error, |error, hint| error.hint(hint)));
     }
     let (check, diff) = (shared.check, shared.diff);
-    Ok(Report { command, run: id, check, diff, interrupted, would_fix: false, fail_on: None, hosts })
+    Ok(Report { command, run: id, check, diff, interrupted, would_fix: false, fail_on: None, hosts, rotation: None })
 }
 
 /// Prints the report, and gives what the program exits with.
@@ -110,9 +112,10 @@ fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId) -> Ru
         bundle_id: bundle.id().to_owned(),
         generation: bundle.next_generation(),
         any_bundle: errand.accept_new,
+        is_way_back: errand.is_way_back,
         first: errand.first,
         ready: tokio::sync::OnceCell::new(),
-        earlier: earlier(&bundle),
+        earlier: bundle.known_values(),
         mac: Box::new(move |bytes| fingerprinting.mac(bytes)),
         seal: Box::new(move |set| sealing.seal_backup(set.archive()?.expose())),
         nonce: Box::new(|| {
@@ -121,12 +124,6 @@ fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId) -> Ru
             HEXLOWER.encode(&bytes)
         }),
     }
-}
-
-/// The values that the bundle still knows from before.
-fn earlier(bundle: &Bundle) -> Vec<Secret> {
-    let names = bundle.secrets();
-    names.iter().flat_map(|name| bundle.earlier(name)).map(|(_, value)| value).collect()
 }
 
 /// `user@host pid 123`, for the lock on each host; only what is safe in a line.
@@ -170,15 +167,20 @@ fn shown(shared: &Shared) -> fn(&Event) -> bool {
 
 /// Plans for hosts that are enrolled already; the others carry why nothing is sent to them.
 pub fn enrolled(shared: &Shared, sources: &Sources) -> Result<Vec<HostPlan>> {
-    plans(shared, sources, true)
+    plans(shared, sources, &sources.hosts, true)
+}
+
+/// The same for these hosts, whichever were selected.
+pub fn enrolled_among(shared: &Shared, sources: &Sources, hosts: &[HostName]) -> Result<Vec<HostPlan>> {
+    plans(shared, sources, hosts, true)
 }
 
 /// The same for who only reads: it must be the host that was set up, whatever it was set up for.
 pub fn readable(shared: &Shared, sources: &Sources) -> Result<Vec<HostPlan>> {
-    plans(shared, sources, false)
+    plans(shared, sources, &sources.hosts, false)
 }
 
-fn plans(shared: &Shared, sources: &Sources, sends: bool) -> Result<Vec<HostPlan>> {
+fn plans(shared: &Shared, sources: &Sources, hosts: &[HostName], sends: bool) -> Result<Vec<HostPlan>> {
     let known = known_hosts(shared)?;
     let plan = |host: &HostName| {
         let sets = sources.sets(host)?;
@@ -190,7 +192,7 @@ fn plans(shared: &Shared, sources: &Sources, sends: bool) -> Result<Vec<HostPlan
         };
         Ok(host_plan(sources, host, host_keys, sets, refused))
     };
-    sources.hosts.iter().map(plan).collect()
+    hosts.iter().map(plan).collect()
 }
 
 /// The pinned keys, unless one was revoked: a pin does not outlive that day.

@@ -6,6 +6,7 @@ use crate::words::{Error, Result};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -32,6 +33,19 @@ impl Interrupt {
     pub fn set_off(&self) -> watch::Receiver<Stop> {
         self.under_way.store(true, Ordering::SeqCst);
         self.stop.subscribe()
+    }
+
+    /// Was it said twice: stop now?
+    pub fn is_urgent(&self) -> bool {
+        *self.stop.borrow() > Stop::Gently
+    }
+
+    /// Waits so long, or until the run is interrupted.
+    pub fn wait(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while !self.has_come() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(50).min(end.saturating_duration_since(Instant::now())));
+        }
     }
 
     /// Was the run interrupted?

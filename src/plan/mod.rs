@@ -16,6 +16,7 @@ mod filter;
 mod finding;
 mod policy;
 mod refusal;
+pub mod rotation;
 mod rule;
 mod step;
 #[cfg(test)]

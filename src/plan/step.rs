@@ -38,8 +38,8 @@ pub enum Step {
     Switch,
     /// Runs the actions that follow as `Action` steps; what fails stays owed.
     Act,
-    /// Asks the health checks that follow; switches back if one fails.
-    CheckHealth,
+    /// Asks the health checks that follow; switches back if one fails, unless this run is the way back.
+    CheckHealth { switches_back: bool },
     /// Removes what is below the root and ours.
     Remove(Vec<String>),
     /// For `Act`: a command line, and after how many seconds it is stopped.

@@ -16,6 +16,8 @@ pub struct Purpose<'a> {
     pub generation: u64,
     /// `setup --accept-new`: take over a host that held another bundle's secrets.
     pub any_bundle: bool,
+    /// This run brings earlier values back: a failed health check is told, and does not bring the others back again.
+    pub is_way_back: bool,
     /// Refuse a host where another run is at work. Who only looks does not mind.
     pub heeds_lock: bool,
     /// Keyed hash of a content's SHA-256, for manifests.
@@ -377,7 +379,7 @@ impl Builder<'_> {
         self.out.actions = acting.iter().map(|service| service.name.clone()).collect();
         if !checks.is_empty() {
             self.out.steps.push(Step::Phase(Phase::Health));
-            self.out.steps.push(Step::CheckHealth);
+            self.out.steps.push(Step::CheckHealth { switches_back: !self.is.purpose.is_way_back });
         }
         self.out.steps.extend(actions);
         self.out.steps.extend(checks);

@@ -4,21 +4,31 @@
 
 mod action;
 mod read;
+mod rollout;
+mod rotation_policy;
+mod secret_glob;
 mod service_glob;
 #[cfg(test)]
 mod tests;
 
 use crate::words::{Error, Mode, Pattern, PlayName, Principal, RemotePath, Result, ServiceName, TomlFiles};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use action::{Action, Consumer, Health, Probe};
+pub use rollout::{Rollout, Share};
+pub use rotation_policy::{Maker, RotationPolicy, Steps, ValueScope};
+pub use secret_glob::SecretGlob;
 pub use service_glob::ServiceGlob;
 
-/// The plays of all files, in order.
+/// The plays of all files, in order, and how secrets are rotated.
 #[derive(Clone, Debug)]
 pub struct Playbook {
     pub plays: Vec<Play>,
+    pub rotations: Vec<RotationPolicy>,
+    pub rollout: Rollout,
+    /// Where its files lie, and programs that it names by a relative path.
+    pub directory: PathBuf,
 }
 
 /// One play: hosts, and the services whose secrets they get.
@@ -92,7 +102,8 @@ impl Playbook {
     /// Reads a .toml file, or a directory of them in the order of their names.
     pub fn load(path: &Path) -> Result<Self> {
         let files = TomlFiles::read(path, "playbook")?;
-        let mut plays = Vec::new();
+        let (mut plays, mut rotations) = (Vec::new(), Vec::new());
+        let mut rollout: Option<(Rollout, String)> = None;
         let mut places: HashMap<PlayName, String> = HashMap::new();
         for file in files.tables() {
             for (play, place) in read::plays(&file)? {
@@ -101,12 +112,21 @@ impl Playbook {
                 }
                 plays.push(play);
             }
+            rotations.extend(read::rotations(&file)?);
+            if let Some((table, place)) = read::rollout(&file)? {
+                if let Some((_, other)) = &rollout {
+                    return Err(Error::new(format!("[rollout] is already in {other}")).at(place));
+                }
+                rollout = Some((table, place));
+            }
         }
         if plays.is_empty() {
             return Err(Error::new(format!("{}: there is no play", path.display()))
                 .hint("a play starts with [[play]], a name and the hosts"));
         }
-        Ok(Self { plays })
+        let rollout = rollout.map(|(table, _)| table).unwrap_or_default();
+        let directory = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+        Ok(Self { plays, rotations, rollout, directory: directory.to_owned() })
     }
 }
 

@@ -1,23 +1,30 @@
 //! Plays and services as written in TOML, checked key by key.
 
-use super::{Access, Action, Format, Health, Play, Service, ServiceGlob};
+use super::{Access, Action, Format, Health, Play, Rollout, RotationPolicy, Service, ServiceGlob};
 use crate::words::{Error, Mode, Pattern, Principal, RemotePath, Result, TomlTable, nearest};
 
 const PLAY: [&str; 9] = ["name", "hosts", "root", "owner", "group", "mode", "directory_mode", "keep", "service"];
 const SERVICE: [&str; 9] = ["name", "format", "hosts", "include", "owner", "group", "mode", "on_change", "health"];
 
-/// What a later command reads from the same files.
-const LATER: [&str; 3] = ["rotate", "rollout", "notify"];
+const TOP: [&str; 4] = ["play", "rotate", "rollout", "notify"];
 
 const DEFAULT_KEEP: i64 = 5;
 
 /// The plays of a file, each with its place.
 pub(super) fn plays(file: &TomlTable<'_>) -> Result<Vec<(Play, String)>> {
-    file.only(&[&["play"], &LATER[..]].concat())?;
-    for key in LATER.into_iter().filter(|key| file.has(key) && !file.is_table(key)) {
-        file.tables(key)?;
-    }
+    file.only(&TOP)?;
     file.tables("play")?.into_iter().map(|table| Ok((play(table.clone())?, table.place()))).collect()
+}
+
+/// The `[[rotate]]` tables of a file.
+pub(super) fn rotations(file: &TomlTable<'_>) -> Result<Vec<RotationPolicy>> {
+    file.tables("rotate")?.into_iter().map(RotationPolicy::read).collect()
+}
+
+/// The `[rollout]` table of a file, with its place.
+pub(super) fn rollout(file: &TomlTable<'_>) -> Result<Option<(Rollout, String)>> {
+    let Some(table) = file.table("rollout")? else { return Ok(None) };
+    Ok(Some((Rollout::read(&table)?, table.place())))
 }
 
 /// Names the table by its own `name`, as far as it has one.

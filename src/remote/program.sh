@@ -668,6 +668,12 @@ carry_out() {
             ;;
         act) act ;;
         health) health || { roll_back && return; } ;;
+        probe)
+            health || {
+                say 'stays this run brought an earlier set back, and the set before is the one that failed'
+                return
+            }
+            ;;
         remove) rm -rf "$@" || fail "cannot remove what is left over in $path" ;;
         'act '* | 'health '*) ;;
         *) fail "the plan holds a step that this program does not know" ;;

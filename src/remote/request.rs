@@ -215,7 +215,7 @@ fn step_text(step: &Step) -> String {
         Step::Link(names) => with(names, "link"),
         Step::Switch => with(&[], "switch"),
         Step::Act => with(&[], "act"),
-        Step::CheckHealth => with(&[], "health"),
+        Step::CheckHealth { switches_back } => with(&[], if *switches_back { "health" } else { "probe" }),
         Step::Remove(paths) => with(paths, "remove"),
         Step::Action { services, seconds, argv } => {
             let services: Vec<&str> = services.iter().map(ServiceName::as_str).collect();

@@ -15,6 +15,7 @@ pub(super) fn audit(hosts: Vec<HostReport>) -> Report {
         would_fix: false,
         fail_on: Some(Severity::Low),
         hosts,
+        rotation: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A report for a person: what changed where, failures folded by cause, and at the end a recap, a line a host, as Ansible users know it.
 
-use super::{Event, FileReport, HostReport, Report, audited};
+use super::{Event, FileReport, HostReport, Report, RotationReport, audited};
 use crate::plan::{Change, Finding};
 use crate::words::{Failure, HostName, Outcome, Period, RunId};
 use chrono::{DateTime, Utc};
@@ -27,10 +27,12 @@ pub fn human(report: &Report, now: DateTime<Utc>) -> String {
         return audited::findings(report) + &failures(report) + &audited::recap(report);
     }
     let mut text = String::new();
+    text.extend(report.rotation.iter().map(RotationReport::plan_text));
     for host in &report.hosts {
         text.push_str(&section(host, report, now));
     }
     text.push_str(&failures(report));
+    text.extend(report.rotation.iter().map(RotationReport::end_text));
     text.push_str(&recap(report));
     text
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// The document as text, for stdout.
 pub fn json(report: &Report) -> String {
     let count = |outcome| report.count(outcome);
-    let document = json!({
+    let mut document = json!({
         "schema": "distribute.report/1",
         "command": report.command,
         "run": report.run.to_string(),
@@ -25,6 +25,9 @@ pub fn json(report: &Report) -> String {
         },
         "hosts": report.hosts.iter().map(|host| host_value(host, report.diff)).collect::<Vec<_>>(),
     });
+    if let Some(rotation) = &report.rotation {
+        document["rotation"] = rotation.json();
+    }
     format!("{document:#}\n")
 }
 

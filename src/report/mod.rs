@@ -7,6 +7,7 @@ mod human;
 mod json;
 mod junit;
 mod metrics;
+mod rotation;
 
 use crate::plan::{Change, Finding, KeyChange, Severity};
 use crate::words::{Failure, HostName, Outcome, RunId, ServiceName};
@@ -15,6 +16,7 @@ pub use human::{human, progress};
 pub use json::json;
 pub use junit::junit;
 pub use metrics::metrics;
+pub use rotation::{LaterRevocation, Provider, RotatedSecret, RotationReport, RotationState, Values, names};
 
 /// Something just happened to a host.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct Report {
     pub fail_on: Option<Severity>,
     /// In inventory order.
     pub hosts: Vec<HostReport>,
+    /// Of `rotate`.
+    pub rotation: Option<RotationReport>,
 }
 
 /// What happened to one host.
@@ -177,13 +181,18 @@ impl Report {
         !self.interrupted && self.hosts.iter().all(is_clean)
     }
 
+    /// Did a rotation not come to its end, be it that every host is well?
+    fn has_failed(&self) -> bool {
+        self.rotation.as_ref().is_some_and(|rotation| rotation.state.is_failure())
+    }
+
     /// 0, 2, 3, 4 or 130, as the design says.
     pub fn exit_status(&self) -> u8 {
         match () {
             () if self.interrupted => 130,
-            () if self.count(Outcome::Failed) > 0 => 2,
+            () if self.count(Outcome::Failed) > 0 || self.has_failed() => 2,
             () if self.count(Outcome::Unreachable) > 0 => 4,
-            () if self.is_departed() => 3,
+            () if self.is_departed() || self.rotation.as_ref().is_some_and(RotationReport::has_missed) => 3,
             () => 0,
         }
     }

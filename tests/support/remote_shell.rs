@@ -405,6 +405,7 @@ impl Want {
             bundle_id: &self.bundle,
             generation: self.run.generation(),
             any_bundle: self.any_bundle,
+            is_way_back: false,
             heeds_lock: true,
             mac: &mac,
             seal: &seal,

@@ -39,6 +39,7 @@ fn audit(want: &DesiredSet, facts: &HostFacts) -> (Audit, Transaction) {
         bundle_id: "bundle",
         generation: 7,
         any_bundle: false,
+        is_way_back: false,
         heeds_lock: false,
         mac: &|bytes| format!("mac-{}", String::from_utf8_lossy(bytes)),
         seal: &|_| Ok(Vec::new()),

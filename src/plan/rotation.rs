@@ -1,0 +1,369 @@
+//! `RotationPlan`: which secrets get new values, why, and which hosts hold them; made from policies, bundle and clock alone. Whoever is
+//! asked for a few hosts never splits a secret that others share.
+
+mod holdings;
+mod selection;
+#[cfg(test)]
+mod tests;
+
+use crate::bundle::{Bundle, Metadata, Revocation, SecretName, Turn};
+use crate::inventory::{Host, Inventory};
+use crate::playbook::{Maker, Playbook, RotationPolicy, SecretGlob, ValueScope};
+use crate::words::{Error, HostName, Period, Result, Secret, ServiceName, nearest};
+use chrono::{DateTime, Utc};
+use holdings::Holdings;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use selection::{Leak, Selection};
+
+/// What will be rotated, in the order of the policies, and what will not although somebody might expect it.
+#[derive(Debug)]
+pub struct RotationPlan<'a> {
+    pub turns: Vec<PlannedTurn<'a>>,
+    pub skipped: Vec<SkippedSecret>,
+}
+
+/// A secret that gets a new value.
+#[derive(Clone, Debug)]
+pub struct PlannedTurn<'a> {
+    pub turn: Turn,
+    pub policy: &'a RotationPolicy,
+    /// Of a secret that each host has its own of.
+    pub host: Option<HostName>,
+    pub old: Option<Secret>,
+    pub old_public: Option<Secret>,
+    /// Such as `91d old, every 90d`.
+    pub why: String,
+    /// Enrolled hosts that get it, in inventory order.
+    pub holders: Vec<HostName>,
+    /// Services of the playbook whose files hold it.
+    pub services: BTreeSet<ServiceName>,
+    /// Those of them that act when it changes.
+    pub acting: Vec<ServiceName>,
+}
+
+/// A secret that was meant and is left as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedSecret {
+    pub name: SecretName,
+    pub why: String,
+    /// What would rotate it.
+    pub command: Option<String>,
+    /// Should it have been rotated? Then the run has not done all that it was asked for.
+    pub is_missed: bool,
+}
+
+/// What a plan is made from.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    pub inventory: &'a Inventory,
+    pub playbook: &'a Playbook,
+    pub bundle: &'a Bundle,
+    pub now: DateTime<Utc>,
+}
+
+/// How it stands with the age of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    Young,
+    Due {
+        old: Period,
+        every: Period,
+    },
+    /// Nobody noted when it was made.
+    Unknown,
+    /// It was made after now.
+    Future(DateTime<Utc>),
+}
+
+impl<'a> RotationPlan<'a> {
+    /// The plan for what was selected; with `limit` only for what no host but these holds.
+    ///
+    /// # Errors
+    /// A policy that names no secret, two for one, one that contradicts the bundle; a selection that names nothing.
+    pub fn new(ground: Ground<'a>, selection: &Selection, limit: Option<&BTreeSet<HostName>>) -> Result<Self> {
+        let holdings = Holdings::of(ground)?;
+        let candidates = candidates(ground, &holdings)?;
+        let chosen = selection.choose(ground, &candidates)?;
+        let mut plan = Self { turns: Vec::new(), skipped: chosen.without_policy };
+        for (candidate, why) in chosen.turns {
+            match candidate.obstacle(ground, selection, limit) {
+                Obstacle::None => plan.turns.push(PlannedTurn { why, ..candidate }),
+                Obstacle::Elsewhere => {}
+                Obstacle::Told(skipped) => plan.skipped.push(*skipped),
+            }
+        }
+        plan.skipped.extend(chosen.from_the_future);
+        Ok(plan)
+    }
+
+    /// The plan of the rotation that is under way, with the policies as they are now.
+    ///
+    /// # Errors
+    /// A secret of it has no policy any more, or not the same scope.
+    pub fn resumed(ground: Ground<'a>) -> Result<Self> {
+        let holdings = Holdings::of(ground)?;
+        let candidates = candidates(ground, &holdings)?;
+        let mut turns = Vec::new();
+        for turn in ground.bundle.rotation().map_or(&[][..], |rotation| &rotation.secrets) {
+            let found = candidates.iter().find(|candidate| candidate.turn.name == turn.name);
+            let found = found.ok_or_else(|| {
+                Error::new(format!("{} is being rotated, but no policy in the playbooks names it any more", turn.name))
+                    .hint("its steps are needed to finish and to undo: put the [[rotate]] table back (git log -p playbooks/)")
+            })?;
+            let why = "its rotation is under way".to_owned();
+            turns.push(PlannedTurn { turn: turn.clone(), why, ..found.clone() });
+        }
+        Ok(Self { turns, skipped: Vec::new() })
+    }
+
+    /// What is still to be revoked, each with the policy that says how, if there is one.
+    ///
+    /// # Errors
+    /// As for a plan.
+    pub fn revocations(ground: Ground<'a>) -> Result<Vec<(Revocation, Option<PlannedTurn<'a>>)>> {
+        if ground.bundle.revocations().is_empty() {
+            return Ok(Vec::new());
+        }
+        let holdings = Holdings::of(ground)?;
+        let candidates = candidates(ground, &holdings)?;
+        let policy = |revocation: &Revocation| {
+            let found = candidates.iter().find(|candidate| candidate.turn.name == revocation.secret);
+            found.filter(|candidate| candidate.policy.steps.revoke.is_some()).cloned()
+        };
+        Ok(ground.bundle.revocations().iter().map(|revocation| (revocation.clone(), policy(revocation))).collect())
+    }
+
+    /// The hosts that any of these secrets is on, in inventory order.
+    pub fn hosts(&self, inventory: &Inventory) -> Vec<HostName> {
+        let holders: BTreeSet<&HostName> = self.turns.iter().flat_map(|turn| &turn.holders).collect();
+        inventory.hosts().iter().map(|host| &host.name).filter(|name| holders.contains(name)).cloned().collect()
+    }
+
+    /// The bundle as it would be, with values in the place of those that do not exist yet: of the same form, but no secrets.
+    pub fn preview(&self, ground: Ground) -> Bundle {
+        let mut preview = ground.bundle.clone();
+        for (tag, planned) in self.turns.iter().enumerate() {
+            preview.set_pending(&planned.turn.name, planned.placeholder(2 * tag));
+            if let Some(public) = &planned.turn.public {
+                preview.set_pending(public, planned.placeholder(2 * tag + 1));
+            }
+        }
+        preview.rotated(ground.now)
+    }
+}
+
+impl PlannedTurn<'_> {
+    /// What stands for the new value before there is one.
+    fn placeholder(&self, tag: usize) -> Secret {
+        match self.policy.generate {
+            Maker::Generator(generator) => generator.placeholder(tag),
+            Maker::Command => Secret::new(format!("{tag:032}")),
+        }
+    }
+
+    /// Where the bundle keeps what replaces it now; `None` where nothing is to be revoked.
+    pub fn revocation(&self, run: &crate::words::RunId, now: DateTime<Utc>, at_once: bool) -> Option<Revocation> {
+        self.policy.steps.revoke.as_ref()?;
+        self.old.as_ref()?;
+        let overlap = if at_once { 0 } else { self.policy.overlap.as_secs() };
+        let after = now + chrono::Duration::seconds(i64::try_from(overlap).unwrap_or(i64::MAX / 1000).min(1 << 40));
+        Some(Revocation { secret: self.turn.name.clone(), public: self.turn.public.clone(), run: run.clone(), after })
+    }
+
+    fn obstacle(&self, ground: Ground, selection: &Selection, limit: Option<&BTreeSet<HostName>>) -> Obstacle {
+        let name = &self.turn.name;
+        let command = format!("distribute rotate --secret {name}");
+        let told = |why: String, command| {
+            Obstacle::Told(Box::new(SkippedSecret { name: name.clone(), why, command, is_missed: false }))
+        };
+        if let Some(limit) = limit {
+            let others: Vec<&str> =
+                self.holders.iter().filter(|host| !limit.contains(*host)).map(HostName::as_str).collect();
+            match (others.len(), self.holders.len()) {
+                (0, 0) => return Obstacle::Elsewhere,
+                (some, all) if some == all => return Obstacle::Elsewhere,
+                (0, _) => {}
+                _ => return told(format!("{} would keep the old value: it is shared", listed(&others)), Some(command)),
+            }
+        }
+        let outstanding = ground.bundle.revocations().iter().find(|revocation| revocation.secret == *name);
+        match outstanding {
+            Some(revocation) if !selection.is_urgent() => told(
+                format!("the value before this one is accepted until {}: that ends first", shown(revocation.after)),
+                None,
+            ),
+            _ => Obstacle::None,
+        }
+    }
+}
+
+enum Obstacle {
+    None,
+    /// It is none of the hosts that were asked for.
+    Elsewhere,
+    Told(Box<SkippedSecret>),
+}
+
+/// A time for messages, by the minute.
+pub fn shown(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// `a, b and 3 more`
+fn listed(names: &[&str]) -> String {
+    match names.len() {
+        0..=4 => names.join(", "),
+        many => format!("{} and {} more", names[..3].join(", "), many - 3),
+    }
+}
+
+/// Every secret that a policy is for, in the order of the policies.
+fn candidates<'a>(ground: Ground<'a>, holdings: &Holdings) -> Result<Vec<PlannedTurn<'a>>> {
+    let mut found: Vec<PlannedTurn<'a>> = Vec::new();
+    for policy in &ground.playbook.rotations {
+        let names = named_by(policy, ground.bundle)?;
+        let turns = match policy.scope {
+            ValueScope::Fleet => names.into_iter().map(|name| (name, None)).collect(),
+            ValueScope::Host => one_each(&names, holdings),
+        };
+        for (name, host) in turns {
+            if let Some(other) =
+                found.iter().find(|other| other.turn.name == name || other.turn.public.as_ref() == Some(&name))
+            {
+                return Err(Error::new(format!("{name} is already rotated by the policy at {}", other.policy.place))
+                    .at(&policy.place)
+                    .hint("a secret has one policy; take it out of one of them"));
+            }
+            found.push(planned(policy, name, host, ground, holdings)?);
+        }
+    }
+    refuse_shared_public(&found)?;
+    Ok(found)
+}
+
+fn planned<'a>(
+    policy: &'a RotationPolicy,
+    name: SecretName,
+    host: Option<HostName>,
+    ground: Ground<'a>,
+    holdings: &Holdings,
+) -> Result<PlannedTurn<'a>> {
+    let public = policy.public.as_deref().map(str::parse::<SecretName>).transpose();
+    let public = public.map_err(|error| error.at("public").at(&policy.place))?;
+    let public = public.map(|public| public.within(name.scope.clone()));
+    let value = |name: &SecretName| match &host {
+        Some(host) => holdings.value(host, name, ground.bundle),
+        None => ground.bundle.value(name).cloned(),
+    };
+    Ok(PlannedTurn {
+        old: value(&name),
+        old_public: public.as_ref().and_then(value),
+        holders: match &host {
+            Some(host) => vec![host.clone()],
+            None => holdings.holders(&name, ground.bundle),
+        },
+        services: holdings.made_of(&name.service),
+        acting: holdings.acting(&name, host.as_ref(), ground.bundle),
+        turn: Turn { name, public },
+        policy,
+        host,
+        why: String::new(),
+    })
+}
+
+/// The public half is a second secret of the same policy, never a secret that is rotated for itself.
+fn refuse_shared_public(found: &[PlannedTurn]) -> Result<()> {
+    let mut owners: BTreeMap<&SecretName, &PlannedTurn> = BTreeMap::new();
+    for planned in found {
+        let Some(public) = &planned.turn.public else { continue };
+        let is_rotated = found.iter().any(|other| other.turn.name == *public);
+        if is_rotated || owners.insert(public, planned).is_some() {
+            return Err(Error::new(format!("public: {public} would be written twice"))
+                .at(&planned.policy.place)
+                .hint("a policy with `public` is for one secret, and its public half belongs to no other policy"));
+        }
+    }
+    Ok(())
+}
+
+/// The secrets of the bundle that a policy names; each entry must name one.
+fn named_by(policy: &RotationPolicy, bundle: &Bundle) -> Result<Vec<SecretName>> {
+    let all = bundle.secrets();
+    let mut names: Vec<SecretName> = Vec::new();
+    for glob in &policy.secrets {
+        let matching: Vec<&SecretName> = all.iter().filter(|name| matches(glob, name)).collect();
+        if matching.is_empty() {
+            return Err(no_such_secret(glob, bundle).at("rotate: secrets").at(&policy.place));
+        }
+        for name in matching {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn matches(glob: &SecretGlob, name: &SecretName) -> bool {
+    glob.matches(&name.without_scope(), &name.to_string())
+}
+
+fn no_such_secret(glob: &SecretGlob, bundle: &Bundle) -> Error {
+    let text = glob.to_string();
+    let names: Vec<String> = bundle.secrets().iter().map(ToString::to_string).collect();
+    let error = Error::new(format!("the bundle has no secret `{text}`"));
+    match nearest(&text, names.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error
+            .hint("`distribute bundle list` shows what there is; give it a first value with `distribute bundle set`"),
+    }
+}
+
+/// The same secrets, one for each host that gets them.
+fn one_each(names: &[SecretName], holdings: &Holdings) -> Vec<(SecretName, Option<HostName>)> {
+    let unscoped: BTreeSet<SecretName> =
+        names.iter().map(|name| name.clone().within(crate::bundle::Scope::Common)).collect();
+    let of = |name: &SecretName| {
+        let hosts = holdings.getting(&name.service);
+        hosts
+            .map(|host| (name.clone().within(crate::bundle::Scope::Host(host.clone())), Some(host.clone())))
+            .collect::<Vec<_>>()
+    };
+    unscoped.iter().flat_map(of).collect()
+}
+
+/// How old the value is that a host, or everybody, has now.
+fn age(metadata: Option<&Metadata>, every: Period, now: DateTime<Utc>) -> Age {
+    let Some(since) = metadata.and_then(Metadata::since) else { return Age::Unknown };
+    let seconds = (now - since).num_seconds();
+    // Two clocks are never quite the same.
+    if seconds < -300 {
+        return Age::Future(since);
+    }
+    let old = Period::from_secs(seconds.max(0).unsigned_abs());
+    if old >= every { Age::Due { old, every } } else { Age::Young }
+}
+
+/// Secrets that this host gets and that are older than a policy, or the bundle, lets them become.
+///
+/// # Errors
+/// As for a plan: a policy that names no secret, two for one.
+pub fn overdue(ground: Ground, host: &Host) -> Result<Vec<SecretName>> {
+    let holdings = Holdings::of(ground)?;
+    let candidates = candidates(ground, &holdings)?;
+    let is_late = |name: &SecretName| {
+        let policy = candidates.iter().find(|candidate| {
+            candidate.turn.name == *name
+                || candidate.host.as_ref() == Some(&host.name)
+                    && candidate.turn.name.without_scope() == name.without_scope()
+        });
+        let metadata = ground.bundle.metadata(name);
+        let every = policy.and_then(|planned| planned.policy.every).or(metadata.and_then(|known| known.rotate_every));
+        every.is_some_and(|every| {
+            let age = age(metadata, every, ground.now);
+            age != Age::Young && (policy.is_some() || age != Age::Unknown)
+        })
+    };
+    Ok(holdings.of_host(&host.name, ground.bundle).into_iter().filter(is_late).collect())
+}

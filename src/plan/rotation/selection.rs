@@ -1,0 +1,219 @@
+//! `Selection`: what somebody asked to have rotated: what is due, or what he named.
+
+use super::{Age, Ground, PlannedTurn, SkippedSecret, age, matches, no_such_secret, shown};
+use crate::bundle::SecretName;
+use crate::playbook::SecretGlob;
+use crate::words::{Error, HostName, Result, ServiceName, nearest};
+use std::collections::BTreeSet;
+
+/// Nothing of it: what is due.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    pub secrets: Vec<SecretGlob>,
+    pub services: Vec<ServiceName>,
+    pub all: bool,
+    pub leaks: Vec<Leak>,
+}
+
+/// Who may have read secrets that he should not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leak {
+    Host(HostName),
+    /// Somebody who could open the bundle.
+    Recipient(String),
+}
+
+/// What was chosen of the candidates, each with the reason.
+pub(super) struct Chosen<'a> {
+    pub turns: Vec<(PlannedTurn<'a>, String)>,
+    pub without_policy: Vec<SkippedSecret>,
+    pub from_the_future: Vec<SkippedSecret>,
+}
+
+impl Leak {
+    /// A host of the inventory or of the bundle, or one of the bundle's recipients.
+    pub fn named(text: &str, ground: Ground) -> Result<Self> {
+        let enrolled = ground.bundle.enrolments().map(|(host, _)| host);
+        let hosts: BTreeSet<&HostName> =
+            ground.inventory.hosts().iter().map(|host| &host.name).chain(enrolled).collect();
+        if let Some(host) = hosts.iter().find(|host| host.as_str() == text) {
+            return Ok(Self::Host((*host).clone()));
+        }
+        if ground.bundle.recipients().iter().any(|recipient| recipient == text) {
+            return Ok(Self::Recipient(text.to_owned()));
+        }
+        let error = Error::new(format!("`{}` is neither a host nor a recipient of the bundle", text.escape_debug()));
+        Err(match nearest(text, hosts.iter().map(|host| host.as_str())) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => match ground.bundle.recipients() {
+                [] => error
+                    .hint("the bundle is sealed with a password: who knows it could read all: distribute rotate --all"),
+                some => error.hint(format!("recipients are {}", some.join(", "))),
+            },
+        })
+    }
+
+    /// Everything that he could read.
+    fn readable(&self, ground: Ground) -> Vec<SecretName> {
+        let Self::Host(host) = self else { return ground.bundle.secrets() };
+        let known = ground.inventory.host(host);
+        let enrolment = ground.bundle.enrolment(host);
+        let mut services: BTreeSet<ServiceName> =
+            enrolment.map(|enrolment| enrolment.services.clone()).unwrap_or_default();
+        if let Some(entitlements) =
+            known.and_then(|host| crate::plan::entitlement::entitlements(ground.inventory, ground.playbook, host).ok())
+        {
+            services.extend(
+                entitlements
+                    .iter()
+                    .flat_map(|entitlement| &entitlement.services)
+                    .flat_map(|e| e.sources.iter().cloned()),
+            );
+        }
+        let groups = match known {
+            Some(host) => host.groups.clone(),
+            None => enrolment.map(|enrolment| enrolment.groups.iter().cloned().collect()).unwrap_or_default(),
+        };
+        let has = |name: &SecretName| {
+            services.contains(&name.service) && ground.bundle.effective(name, host, &groups).as_ref() == Some(name)
+        };
+        ground.bundle.secrets().into_iter().filter(has).collect()
+    }
+
+    fn reason(&self) -> String {
+        match self {
+            Self::Host(host) => format!("{host} could read it"),
+            Self::Recipient(_) => "a recipient could read it".to_owned(),
+        }
+    }
+}
+
+impl Selection {
+    /// Was nothing named? Then it is for what is due.
+    pub fn is_due(&self) -> bool {
+        self.secrets.is_empty() && self.services.is_empty() && self.leaks.is_empty() && !self.all
+    }
+
+    /// Is somebody reading along? Then no old value stays valid for a while.
+    pub fn is_urgent(&self) -> bool {
+        !self.leaks.is_empty()
+    }
+
+    pub(super) fn choose<'a>(&self, ground: Ground, candidates: &[PlannedTurn<'a>]) -> Result<Chosen<'a>> {
+        if self.is_due() {
+            return Ok(due(ground, candidates));
+        }
+        self.refuse_unknown(ground, candidates)?;
+        let leaked: Vec<(SecretName, String)> = self
+            .leaks
+            .iter()
+            .flat_map(|leak| leak.readable(ground).into_iter().map(|name| (name, leak.reason())))
+            .collect();
+        let turns =
+            candidates.iter().filter_map(|candidate| Some((candidate.clone(), self.reason(candidate, &leaked)?)));
+        let turns: Vec<_> = turns.collect();
+        let without_policy = self.without_policy(ground, candidates, &leaked);
+        Ok(Chosen { turns, without_policy, from_the_future: Vec::new() })
+    }
+
+    fn reason(&self, candidate: &PlannedTurn, leaked: &[(SecretName, String)]) -> Option<String> {
+        let name = &candidate.turn.name;
+        if self.names(name) {
+            return Some("named".to_owned());
+        }
+        // Of a host's own secret the bundle may only know the common value yet.
+        let is_meant = |other: &SecretName| {
+            other == name
+                || candidate.turn.public.as_ref() == Some(other)
+                || candidate.host.is_some() && other.without_scope() == name.without_scope()
+        };
+        let of_host = |leak: &Leak| match (leak, &candidate.host) {
+            (Leak::Host(leaked), Some(own)) => leaked == own,
+            _ => true,
+        };
+        let reason = leaked.iter().find(|(other, _)| is_meant(other)).map(|(_, reason)| reason.clone());
+        reason.filter(|_| self.leaks.iter().any(of_host))
+    }
+
+    fn names(&self, name: &SecretName) -> bool {
+        self.all || self.services.contains(&name.service) || self.secrets.iter().any(|glob| matches(glob, name))
+    }
+
+    /// What is meant and belongs to no policy must be changed by hand.
+    fn without_policy(
+        &self,
+        ground: Ground,
+        candidates: &[PlannedTurn],
+        leaked: &[(SecretName, String)],
+    ) -> Vec<SkippedSecret> {
+        let has_policy = |name: &SecretName| candidates.iter().any(|candidate| covers(candidate, name));
+        let is_meant = |name: &SecretName| self.names(name) || leaked.iter().any(|(other, _)| other == name);
+        let names = ground.bundle.secrets().into_iter().filter(|name| is_meant(name) && !has_policy(name));
+        names
+            .map(|name| SkippedSecret {
+                why: "no [[rotate]] policy names it: change it where it comes from, then here".to_owned(),
+                command: Some(format!("distribute bundle set {name}")),
+                is_missed: true,
+                name,
+            })
+            .collect()
+    }
+
+    fn refuse_unknown(&self, ground: Ground, candidates: &[PlannedTurn]) -> Result<()> {
+        let services = ground.bundle.services();
+        if let Some(unknown) = self.services.iter().find(|service| !services.contains(service)) {
+            let error = Error::new(format!("the bundle has no service `{unknown}`"));
+            return Err(match nearest(unknown.as_str(), services.iter().map(ServiceName::as_str)) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint("`distribute bundle list` shows what there is"),
+            });
+        }
+        for glob in &self.secrets {
+            if candidates.iter().any(|candidate| matches(glob, &candidate.turn.name)) {
+                continue;
+            }
+            if !ground.bundle.secrets().iter().any(|name| matches(glob, name)) {
+                return Err(no_such_secret(glob, ground.bundle));
+            }
+            return Err(Error::new(format!("no policy rotates `{glob}`"))
+                .hint("add it to a [[rotate]] table in playbooks/: secrets, generate and, where a provider knows it, steps")
+                .hint(format!("or change it by hand: distribute bundle set {glob}, then distribute deploy")));
+        }
+        Ok(())
+    }
+}
+
+/// Is the policy of this candidate also for that secret: itself, its public half, or the value that a host's own takes the place of?
+fn covers(candidate: &PlannedTurn, name: &SecretName) -> bool {
+    candidate.turn.name == *name
+        || candidate.turn.public.as_ref() == Some(name)
+        || candidate.host.is_some() && candidate.turn.name.without_scope() == name.without_scope()
+}
+
+fn due<'a>(ground: Ground, candidates: &[PlannedTurn<'a>]) -> Chosen<'a> {
+    let mut chosen = Chosen { turns: Vec::new(), without_policy: Vec::new(), from_the_future: Vec::new() };
+    for candidate in candidates {
+        let name = &candidate.turn.name;
+        let metadata = ground
+            .bundle
+            .metadata(name)
+            .or_else(|| ground.bundle.metadata(&name.clone().within(crate::bundle::Scope::Common)));
+        let Some(every) = candidate.policy.every.or(metadata.and_then(|known| known.rotate_every)) else { continue };
+        let why = match age(metadata, every, ground.now) {
+            Age::Young => continue,
+            Age::Due { old, every } => format!("{old} old, every {every}"),
+            Age::Unknown => format!("of unknown age, every {every}"),
+            Age::Future(since) => {
+                chosen.from_the_future.push(SkippedSecret {
+                    name: name.clone(),
+                    why: format!("its value is from {}, which lies in the future: is the clock right?", shown(since)),
+                    command: Some(format!("distribute rotate --secret {name}")),
+                    is_missed: true,
+                });
+                continue;
+            }
+        };
+        chosen.turns.push((candidate.clone(), why));
+    }
+    chosen
+}

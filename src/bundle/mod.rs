@@ -27,6 +27,6 @@ pub use file::{BundleFile, system_random};
 pub use layout::{Document, Item, Place, Scope, SecretName};
 pub use opened::{Bundle, Content, new_identity};
 pub use record::{Enrolment, Metadata};
-pub use rotation::{Revocation, Rotation, Turn};
+pub use rotation::{OldValues, Revocation, Rotation, Turn};
 pub use sealed::{identities, identity_text, seal_identity};
 pub use unlock::{OpenedBy, Unlock};

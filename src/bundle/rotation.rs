@@ -43,7 +43,7 @@ pub struct Revocation {
 }
 
 /// The old values that a revocation is about.
-pub struct Old {
+pub struct OldValues {
     pub secret: Secret,
     pub public: Option<Secret>,
 }
@@ -88,7 +88,7 @@ impl Bundle {
     }
 
     /// The new values take their places; the old ones go to the history, and those that are still to be revoked are kept for that.
-    pub fn commit_rotation(&mut self, now: DateTime<Utc>, revocations: Vec<(Revocation, Old)>) {
+    pub fn commit_rotation(&mut self, now: DateTime<Utc>, revocations: Vec<(Revocation, OldValues)>) {
         self.take_pending(now);
         self.record.rotation = None;
         for (revocation, old) in revocations {
@@ -204,7 +204,7 @@ mod tests {
         let mut bundle = begun();
         let run = bundle.rotation().unwrap().run.clone();
         let revocation = Revocation { secret: name("a.K"), public: None, run, after: at(99) };
-        bundle.commit_rotation(at(12), vec![(revocation.clone(), Old { secret: secret("old"), public: None })]);
+        bundle.commit_rotation(at(12), vec![(revocation.clone(), OldValues { secret: secret("old"), public: None })]);
         bundle.saved(5);
         let mut bundle = read_again(&bundle);
         assert_eq!((bundle.rotation(), bundle.pending(&name("a.K"))), (None, None));

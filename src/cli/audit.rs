@@ -4,7 +4,7 @@ use super::fleet::{self, Errand, Moment};
 use super::option_value::option_value;
 use super::report_file::{self, ReportFile, ReportFormat};
 use super::shared::{Timeout, print_error};
-use super::{Shared, sources::Sources};
+use super::{Shared, sources::Sources, under_way};
 use crate::engine::{Intent, Work};
 use crate::plan::{Baseline, Filter, Rule, Severity};
 use crate::report::{self, Report};
@@ -58,6 +58,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let (moment, started) = (Moment::now(), Instant::now());
     let filter = filter(&args, moment)?;
     let sources = Sources::load(shared)?;
+    under_way::note(sources.bundle.rotation());
     let plans = fleet::readable(shared, &sources)?;
     let errand = Errand::new("audit", intent(&args, shared), args.timeout.duration());
     let mut report = fleet::go(shared, &sources, Errand { work: Work::Audit(filter), ..errand }, moment, plans)?;

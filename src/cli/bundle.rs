@@ -9,7 +9,7 @@ mod set;
 
 use super::last_seen::LastSeen;
 use super::shared::{print_note, print_result};
-use super::{Shared, unlock};
+use super::{Shared, under_way, unlock};
 use crate::bundle::{Bundle, BundleFile, Scope, SecretName};
 use crate::words::{Error, GroupName, HostName, Result, ServiceName, nearest};
 use serde_json::Value;
@@ -62,12 +62,16 @@ fn open(shared: &Shared) -> Result<Opened> {
     let (file, bundle) = BundleFile::open(&path, &unlock::unlock(shared, &path)?)?;
     let last_seen = LastSeen::of(&path)?;
     last_seen.check(&bundle)?;
+    under_way::note(bundle.rotation());
     Ok(Opened { file, bundle, last_seen })
 }
 
 /// Saves what changed; only then says what that was, and which generation it became. The fields are those of the JSON report.
 fn save(opened: &mut Opened, what: &str, fields: Value, shared: &Shared) -> Result<()> {
     let Opened { file, bundle, last_seen } = opened;
+    if let Some(rotation) = bundle.rotation().filter(|_| bundle.is_changed()) {
+        return Err(under_way::refusal(rotation));
+    }
     file.could_save(bundle)?;
     let is_saved = !shared.check && file.save(bundle)?;
     if is_saved {

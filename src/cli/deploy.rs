@@ -17,6 +17,7 @@ pub struct Args {
 pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let moment = Moment::now();
     let sources = Sources::load(shared)?;
+    sources.refuse_under_way()?;
     let plans = fleet::enrolled(shared, &sources)?;
     let intent = if shared.check { Intent::Check } else { Intent::Apply };
     let errand = Errand::new("deploy", intent, args.timeout.duration());

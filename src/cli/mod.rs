@@ -15,10 +15,12 @@ mod option_value;
 mod project;
 mod prompt;
 mod report_file;
+mod rotate;
 mod setup;
 mod shared;
 mod sources;
 mod status;
+mod under_way;
 mod unlock;
 
 use crate::words::{Error, Result};
@@ -59,6 +61,8 @@ enum Command {
     Setup(setup::Args),
     /// Make every enrolled host's secrets right; restart what changed
     Deploy(deploy::Args),
+    /// Give new values to what is due, everywhere they belong; or put everything back
+    Rotate(rotate::Args),
     /// Read the hosts and say what is not as it should be; --fix mends what is safe to mend
     Audit(audit::Args),
     /// Show what is on the hosts: generation, age, drift, owed restarts, last backup
@@ -129,6 +133,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Setup(args) => setup::run(args, &cli.shared),
         Command::Deploy(args) => deploy::run(args, &cli.shared),
+        Command::Rotate(args) => rotate::run(args, &cli.shared),
         Command::Audit(args) => audit::run(args, &cli.shared),
         Command::Status(args) => status::run(args, &cli.shared),
         Command::Bundle(args) => bundle::run(args, &cli.shared),

@@ -27,6 +27,7 @@ pub struct Args {
 pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let moment = Moment::now();
     let mut sources = Sources::load(shared)?;
+    sources.refuse_under_way()?;
     complete(&mut sources)?;
     enrol(&mut sources)?;
     let plans = plans(&args, shared, &sources)?;

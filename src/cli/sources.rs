@@ -3,6 +3,7 @@
 use super::interrupt::Interrupt;
 use super::last_seen::LastSeen;
 use super::login;
+use super::under_way;
 use super::unlock::unlock;
 use super::{Project, Shared};
 use crate::bundle::{Bundle, BundleFile};
@@ -10,7 +11,8 @@ use crate::inventory::{Host, Inventory};
 use crate::plan::DesiredSet;
 use crate::playbook::Playbook;
 use crate::transport::Login;
-use crate::words::{HostName, Result};
+use crate::words::{HostName, Result, RunId};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -33,6 +35,16 @@ pub struct Store {
 }
 
 impl Store {
+    /// Where the bundle lies.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Keeps a copy of the sealed file as it is.
+    pub fn keep_copy(&self, name: &RunId) -> Result<PathBuf> {
+        self.file.keep_copy(name)
+    }
+
     /// Makes in memory what a bundle packed by hand lacks.
     pub fn complete(&self, bundle: &mut Bundle) -> Result<()> {
         self.file.complete(bundle)
@@ -81,6 +93,11 @@ impl Sources {
             login,
             interrupt,
         })
+    }
+
+    /// For commands that would send or change what a rotation is about.
+    pub fn refuse_under_way(&self) -> Result<()> {
+        self.bundle.rotation().map_or(Ok(()), |rotation| Err(under_way::refusal(rotation)))
     }
 
     /// The file of the bundle, for one at a time.

@@ -2,12 +2,10 @@
 
 use super::fleet::{self, Errand, Moment};
 use super::shared::Timeout;
-use super::{Shared, sources::Sources};
-use crate::bundle::SecretName;
+use super::{Shared, sources::Sources, under_way};
 use crate::engine::Intent;
-use crate::plan;
-use crate::words::{HostName, Outcome, Result};
-use chrono::{DateTime, Utc};
+use crate::plan::rotation::{self, Ground};
+use crate::words::{Outcome, Result};
 use std::process::ExitCode;
 
 /// Shows per host and service: generation, age, drift, owed restarts, last backup
@@ -23,6 +21,7 @@ pub struct Args {
 pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let moment = Moment::now();
     let sources = Sources::load(shared)?;
+    under_way::note(sources.bundle.rotation());
     let plans = fleet::enrolled(shared, &sources)?;
     let errand = Errand::new("status", Intent::Look, args.timeout.duration());
     let mut report = fleet::go(shared, &sources, errand, moment, plans)?;
@@ -32,22 +31,14 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         host.actions.clear();
         host.kept.clear();
     }
+    let Sources { inventory, playbook, bundle, .. } = &sources;
+    let ground = Ground { inventory, playbook, bundle, now: moment.now };
     for host in &mut report.hosts {
-        host.overdue = overdue(&sources, &host.host, moment.now)?;
+        let late = rotation::overdue(ground, sources.host(&host.host))?;
+        host.overdue = late.iter().map(ToString::to_string).collect();
     }
+    report.rotation = bundle.rotation().map(under_way::report);
     let is_due = args.overdue && report.hosts.iter().any(|host| !host.overdue.is_empty());
     let code = fleet::conclude(shared, &report, moment.now)?;
     Ok(if is_due && code == ExitCode::SUCCESS { ExitCode::from(3) } else { code })
-}
-
-/// Secrets of the services that a host gets, older than they are to become.
-fn overdue(sources: &Sources, host: &HostName, now: DateTime<Utc>) -> Result<Vec<String>> {
-    let wanted = plan::wanted(&sources.sets(host)?);
-    let is_late = |name: &SecretName| {
-        let known = sources.bundle.metadata(name)?;
-        let age = (now - known.since()?).num_seconds();
-        Some(age > i64::try_from(known.rotate_every?.as_secs()).unwrap_or(i64::MAX))
-    };
-    let names = sources.bundle.secrets().into_iter().filter(|name| wanted.contains(&name.service));
-    Ok(names.filter(|name| is_late(name) == Some(true)).map(|name| name.to_string()).collect())
 }

@@ -55,9 +55,10 @@ pub struct SkippedSecret {
 
 /// What a plan is made from.
 #[derive(Clone, Copy)]
-pub struct Ground<'a> {
+pub struct Ground<'a, 'p> {
     pub inventory: &'a Inventory,
-    pub playbook: &'a Playbook,
+    /// Plans point to its policies.
+    pub playbook: &'p Playbook,
     pub bundle: &'a Bundle,
     pub now: DateTime<Utc>,
 }
@@ -76,12 +77,12 @@ enum Age {
     Future(DateTime<Utc>),
 }
 
-impl<'a> RotationPlan<'a> {
+impl<'p> RotationPlan<'p> {
     /// The plan for what was selected; with `limit` only for what no host but these holds.
     ///
     /// # Errors
     /// A policy that names no secret, two for one, one that contradicts the bundle; a selection that names nothing.
-    pub fn new(ground: Ground<'a>, selection: &Selection, limit: Option<&BTreeSet<HostName>>) -> Result<Self> {
+    pub fn new(ground: Ground<'_, 'p>, selection: &Selection, limit: Option<&BTreeSet<HostName>>) -> Result<Self> {
         let holdings = Holdings::of(ground)?;
         let candidates = candidates(ground, &holdings)?;
         let chosen = selection.choose(ground, &candidates)?;
@@ -101,7 +102,7 @@ impl<'a> RotationPlan<'a> {
     ///
     /// # Errors
     /// A secret of it has no policy any more, or not the same scope.
-    pub fn resumed(ground: Ground<'a>) -> Result<Self> {
+    pub fn resumed(ground: Ground<'_, 'p>) -> Result<Self> {
         let holdings = Holdings::of(ground)?;
         let candidates = candidates(ground, &holdings)?;
         let mut turns = Vec::new();
@@ -121,7 +122,7 @@ impl<'a> RotationPlan<'a> {
     ///
     /// # Errors
     /// As for a plan.
-    pub fn revocations(ground: Ground<'a>) -> Result<Vec<(Revocation, Option<PlannedTurn<'a>>)>> {
+    pub fn revocations(ground: Ground<'_, 'p>) -> Result<Vec<(Revocation, Option<PlannedTurn<'p>>)>> {
         if ground.bundle.revocations().is_empty() {
             return Ok(Vec::new());
         }
@@ -219,8 +220,8 @@ fn listed(names: &[&str]) -> String {
 }
 
 /// Every secret that a policy is for, in the order of the policies.
-fn candidates<'a>(ground: Ground<'a>, holdings: &Holdings) -> Result<Vec<PlannedTurn<'a>>> {
-    let mut found: Vec<PlannedTurn<'a>> = Vec::new();
+fn candidates<'p>(ground: Ground<'_, 'p>, holdings: &Holdings) -> Result<Vec<PlannedTurn<'p>>> {
+    let mut found: Vec<PlannedTurn<'p>> = Vec::new();
     for policy in &ground.playbook.rotations {
         let names = named_by(policy, ground.bundle)?;
         let turns = match policy.scope {
@@ -246,7 +247,7 @@ fn planned<'a>(
     policy: &'a RotationPolicy,
     name: SecretName,
     host: Option<HostName>,
-    ground: Ground<'a>,
+    ground: Ground,
     holdings: &Holdings,
 ) -> Result<PlannedTurn<'a>> {
     let public = policy.public.as_deref().map(str::parse::<SecretName>).transpose();

@@ -60,6 +60,16 @@ impl Rollout {
         batches
     }
 
+    /// When it is too many, for messages.
+    pub fn max_fail_text(&self) -> String {
+        match self.max_fail {
+            Share::Hosts(0) | Share::Percent(0) => "if a host fails".to_owned(),
+            Share::Hosts(1) => "if more than 1 host fails".to_owned(),
+            Share::Hosts(number) => format!("if more than {number} hosts fail"),
+            Share::Percent(percent) => format!("if more than {percent}% of a batch, or of all hosts, fail"),
+        }
+    }
+
     /// Have too many failed, of this batch or of all hosts?
     pub fn is_past(&self, failed_in_batch: usize, batch: usize, failed: usize, hosts: usize) -> bool {
         failed_in_batch > self.max_fail.of(batch) || failed > self.max_fail.of(hosts)

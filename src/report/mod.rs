@@ -183,7 +183,7 @@ impl Report {
 
     /// Did a rotation not come to its end, be it that every host is well?
     fn has_failed(&self) -> bool {
-        self.rotation.as_ref().is_some_and(|rotation| rotation.state.is_failure())
+        self.command == "rotate" && self.rotation.as_ref().is_some_and(|rotation| rotation.state.is_failure())
     }
 
     /// 0, 2, 3, 4 or 130, as the design says.

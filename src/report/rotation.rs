@@ -201,8 +201,16 @@ impl RotationReport {
 
     fn skipped_text(&self) -> String {
         let mut text = String::new();
+        let mut folded: Vec<(&SkippedSecret, Vec<String>)> = Vec::new();
         for skipped in &self.skipped {
-            text.push_str(&format!("not rotated: {}: {}\n", skipped.name, skipped.why));
+            match folded.iter_mut().find(|(other, _)| (&other.why, &other.command) == (&skipped.why, &skipped.command))
+            {
+                Some((_, names)) => names.push(skipped.name.to_string()),
+                None => folded.push((skipped, vec![skipped.name.to_string()])),
+            }
+        }
+        for (skipped, names) in folded {
+            text.push_str(&format!("not rotated: {}: {}\n", names.join(", "), skipped.why));
             if let Some(command) = &skipped.command {
                 text.push_str(&format!("  hint: {command}\n"));
             }

@@ -243,6 +243,13 @@ impl Workspace {
         self.edit_playbook(&head, &format!("{head}\n{lines}"));
     }
 
+    /// Puts this behind the playbook: policies and how they are rolled out.
+    pub fn rotate_by(&self, policy: &str) {
+        let path = self.path("project/playbooks/callableapis.toml");
+        let text = fs::read_to_string(&path).unwrap() + "\n" + policy;
+        fs::write(path, text).unwrap();
+    }
+
     fn command(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command

@@ -118,7 +118,7 @@ impl Selection {
 
     fn reason(&self, candidate: &PlannedTurn, leaked: &[(SecretName, String)]) -> Option<String> {
         let name = &candidate.turn.name;
-        if self.names(name) {
+        if self.all || self.names(name) {
             return Some("named".to_owned());
         }
         // Of a host's own secret the bundle may only know the common value yet.
@@ -136,7 +136,7 @@ impl Selection {
     }
 
     fn names(&self, name: &SecretName) -> bool {
-        self.all || self.services.contains(&name.service) || self.secrets.iter().any(|glob| matches(glob, name))
+        self.services.contains(&name.service) || self.secrets.iter().any(|glob| matches(glob, name))
     }
 
     /// What is meant and belongs to no policy must be changed by hand.
@@ -151,9 +151,10 @@ impl Selection {
         let names = ground.bundle.secrets().into_iter().filter(|name| is_meant(name) && !has_policy(name));
         names
             .map(|name| SkippedSecret {
-                why: "no [[rotate]] policy names it: change it where it comes from, then here".to_owned(),
-                command: Some(format!("distribute bundle set {name}")),
-                is_missed: true,
+                why: "no [[rotate]] policy names it: change it where it comes from, then `distribute bundle set`"
+                    .to_owned(),
+                command: None,
+                is_missed: self.is_urgent(),
                 name,
             })
             .collect()

@@ -1,0 +1,41 @@
+//! `RotationLock`: one rotation of a bundle at a time on this machine. The kernel frees it with its process, however that ends.
+
+use crate::cli::last_seen;
+use crate::words::{Error, Result};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Held as long as it lives.
+pub struct RotationLock {
+    _file: File,
+}
+
+impl RotationLock {
+    /// Takes it for the bundle at this path.
+    ///
+    /// # Errors
+    /// When another process holds it; the message says which.
+    pub fn take(bundle: &Path) -> Result<Self> {
+        let path = last_seen::record_of(bundle)?.with_extension("rotating");
+        let failed = |error| Error::new(format!("locking {}", path.display())).because(error);
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+        let mut file = options.open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(taken(&mut file)),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        file.set_len(0).and_then(|()| writeln!(file, "pid {}", std::process::id())).map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn taken(file: &mut File) -> Error {
+    let mut who = String::new();
+    let _ = file.take(100).read_to_string(&mut who);
+    let who = if who.trim().is_empty() { String::new() } else { format!(" ({})", who.trim()) };
+    Error::new(format!("another rotation of this bundle is at work on this machine{who}; nothing was done"))
+        .hint("wait for it to end, then look: distribute status")
+}

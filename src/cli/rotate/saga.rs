@@ -1,0 +1,342 @@
+//! `Saga`: a rotation on its way: sealed, accepted, rolled out, committed; or everything put back. Every step of it may be repeated, so
+//! that whoever finds it half-way can finish it or undo it without knowing how far it came.
+
+use super::halt::Halt;
+use super::lock::RotationLock;
+use super::programs::Programs;
+use super::telling;
+use crate::bundle::{Bundle, OldValues, Rotation, SecretName, system_random};
+use crate::cli::fleet::{self, Moment};
+use crate::cli::{Shared, sources::Sources};
+use crate::engine::Intent;
+use crate::plan::rotation::{Ground, PlannedTurn, RotationPlan, Selection};
+use crate::playbook::{Maker, Playbook};
+use crate::report::{HostReport, Provider, RotatedSecret, RotationReport, RotationState, Values};
+use crate::words::{Error, HostName, Result, RunId};
+use chrono::Utc;
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Sources, plan, and what has come of it so far.
+pub struct Saga<'p> {
+    pub(super) shared: &'p Shared,
+    pub(super) sources: Sources,
+    pub(super) playbook: &'p Playbook,
+    pub(super) moment: Moment,
+    pub(super) timeout: Option<Duration>,
+    pub(super) turns: Vec<PlannedTurn<'p>>,
+    pub(super) programs: Programs,
+    /// Of the rotation: every step of it hears this name, also when it is resumed.
+    pub(super) run: RunId,
+    /// All that hold one of the secrets, in inventory order.
+    pub(super) hosts: Vec<HostName>,
+    /// One each of those that were visited.
+    pub(super) reports: Vec<HostReport>,
+    pub(super) told: RotationReport,
+}
+
+impl<'p> Saga<'p> {
+    pub fn new(
+        shared: &'p Shared,
+        sources: Sources,
+        playbook: &'p Playbook,
+        moment: Moment,
+        timeout: Option<Duration>,
+    ) -> Self {
+        let run = RunId::new(sources.bundle.generation() + 1, moment.now, moment.random);
+        Self {
+            shared,
+            sources,
+            playbook,
+            moment,
+            timeout,
+            turns: Vec::new(),
+            programs: Programs::default(),
+            run,
+            hosts: Vec::new(),
+            reports: Vec::new(),
+            told: RotationReport::new(RotationState::Nothing),
+        }
+    }
+
+    /// A new rotation of what is due, or was named.
+    pub fn begin(mut self, selection: &Selection) -> Result<ExitCode> {
+        self.sources.refuse_under_way()?;
+        self.plan(selection, true)?;
+        if self.shared.check {
+            return self.check(selection);
+        }
+        let _lock = self.set_off()?;
+        self.revoke_due(selection.is_urgent())?;
+        self.plan(selection, false)?;
+        if self.turns.is_empty() {
+            self.told.message = telling::nothing(self.playbook, selection);
+            return self.conclude(false);
+        }
+        self.seal()?;
+        self.forward(selection.is_urgent())
+    }
+
+    /// Goes on with the rotation that is under way.
+    pub fn resume(mut self) -> Result<ExitCode> {
+        self.plan_again()?;
+        if self.shared.check {
+            return self.check(&Selection::default());
+        }
+        let _lock = self.set_off()?;
+        self.forward(false)
+    }
+
+    /// Gives everybody the old values again.
+    pub fn abort(mut self) -> Result<ExitCode> {
+        self.plan_again()?;
+        if self.shared.check {
+            let report = self.visit(&self.hosts.clone(), Intent::Check, true)?;
+            self.told.message = "every host would get the old values, and the steps `undo` would run".to_owned();
+            return self.show_check(report.hosts);
+        }
+        let _lock = self.set_off()?;
+        self.put_back(None)
+    }
+
+    /// Only what is still to be revoked.
+    pub fn revoke(mut self) -> Result<ExitCode> {
+        self.sources.refuse_under_way()?;
+        if self.shared.check {
+            self.told.message = telling::would_revoke(self.due_revocations(false).map(|due| &due.secret));
+            return self.conclude(false);
+        }
+        let _lock = self.set_off()?;
+        self.revoke_due(false)?;
+        if self.told.revoked.is_empty() && self.told.revoke_later.is_empty() {
+            self.told.message = "there is no old value to revoke".to_owned();
+        }
+        self.conclude(false)
+    }
+
+    /// From here on a signal no longer ends the program at once: it ends between two steps.
+    fn set_off(&self) -> Result<RotationLock> {
+        let lock = RotationLock::take(self.sources.store().path())?;
+        self.sources.interrupt.set_off();
+        Ok(lock)
+    }
+
+    /// `presumes` that what is due to be revoked will be: that comes first.
+    fn plan(&mut self, selection: &Selection, presumes: bool) -> Result<()> {
+        let mut bundle = self.sources.bundle.clone();
+        if presumes {
+            let due: Vec<SecretName> =
+                self.due_revocations(selection.is_urgent()).map(|due| due.secret.clone()).collect();
+            due.iter().for_each(|secret| bundle.revoked(secret));
+        }
+        let limit: Option<BTreeSet<HostName>> =
+            self.shared.hosts.is_some().then(|| self.sources.hosts.iter().cloned().collect());
+        let ground = Ground { bundle: &bundle, ..self.ground() };
+        let plan = RotationPlan::new(ground, selection, limit.as_ref())?;
+        let preview = plan.preview(ground);
+        self.take(plan, preview)
+    }
+
+    /// That of the rotation under way. What the providers accept and the hosts have is not known.
+    fn plan_again(&mut self) -> Result<()> {
+        let Some(rotation) = self.sources.bundle.rotation() else {
+            return Err(Error::new("no rotation is under way").hint("`distribute status` says how the hosts are"));
+        };
+        self.run = rotation.run.clone();
+        let plan = RotationPlan::resumed(self.ground())?;
+        let preview = plan.preview(self.ground());
+        self.take(plan, preview)?;
+        for secret in self.told.secrets.iter_mut().filter(|secret| secret.provider == Provider::Old) {
+            secret.provider = Provider::Unknown;
+        }
+        self.told.hosts.iter_mut().for_each(|(_, values)| *values = Values::Unknown);
+        Ok(())
+    }
+
+    /// Everything that can be refused is refused here, before anything is generated: a step that is not there, a value that a format
+    /// cannot hold.
+    fn take(&mut self, plan: RotationPlan<'p>, preview: Bundle) -> Result<()> {
+        self.hosts = plan.hosts(&self.sources.inventory);
+        self.told.secrets = plan.turns.iter().map(RotatedSecret::new).collect();
+        self.told.skipped = plan.skipped;
+        self.told.hosts = self.hosts.iter().map(|host| (host.clone(), Values::Old)).collect();
+        self.told.batches = self.batches();
+        self.turns = plan.turns;
+        self.programs = Programs::find(&self.turns, &self.playbook.directory)?;
+        self.with_bundle(preview, Self::refuse_unholdable)
+    }
+
+    pub(super) fn ground(&self) -> Ground<'_, 'p> {
+        let Sources { inventory, bundle, .. } = &self.sources;
+        Ground { inventory, playbook: self.playbook, bundle, now: self.moment.now }
+    }
+
+    /// Does this with another bundle in the place of ours.
+    pub(super) fn with_bundle<T>(&mut self, other: Bundle, then: impl FnOnce(&mut Self) -> T) -> T {
+        let own = std::mem::replace(&mut self.sources.bundle, other);
+        let result = then(self);
+        self.sources.bundle = own;
+        result
+    }
+
+    /// Can every host's files be made?
+    fn refuse_unholdable(&mut self) -> Result<()> {
+        self.hosts.iter().try_for_each(|host| self.sources.sets(host).map(drop))
+    }
+
+    /// Connects and compares, with values that stand for those to come.
+    fn check(mut self, selection: &Selection) -> Result<ExitCode> {
+        if self.turns.is_empty() {
+            self.told.message = telling::nothing(self.playbook, selection);
+            return self.conclude(false);
+        }
+        self.told.state = RotationState::Planned;
+        let plan = RotationPlan { turns: self.turns.clone(), skipped: Vec::new() };
+        let preview = plan.preview(self.ground());
+        let hosts = self.hosts.clone();
+        let report = self.with_bundle(preview, |saga| saga.visit(&hosts, Intent::Check, false))?;
+        self.told.message = telling::planned(&self.turns, &self.playbook.rollout);
+        self.show_check(report.hosts)
+    }
+
+    /// The fingerprint of what stands for a value would be a lie.
+    fn show_check(mut self, mut reports: Vec<HostReport>) -> Result<ExitCode> {
+        self.told.state = RotationState::Planned;
+        let keys = reports.iter_mut().flat_map(|host| &mut host.files).flat_map(|file| &mut file.keys);
+        keys.for_each(|key| key.fingerprint = "new".to_owned());
+        self.reports = reports;
+        self.conclude(false)
+    }
+
+    // The way there.
+
+    /// New values into the bundle, beside those that everybody has; a copy of the bundle as it was first.
+    fn seal(&mut self) -> Result<()> {
+        let name = RunId::new(self.sources.bundle.generation(), self.moment.now, self.moment.random);
+        let copy = self.sources.store().keep_copy(&name)?;
+        self.told.copy = Some(copy.display().to_string());
+        let secrets = self.turns.iter().map(|planned| planned.turn.clone()).collect();
+        let mut bundle = self.sources.bundle.clone();
+        bundle.begin_rotation(Rotation { run: self.run.clone(), started: self.moment.now, secrets });
+        for planned in &self.turns {
+            let Maker::Generator(generator) = planned.policy.generate else { continue };
+            let made = generator.generate(&mut system_random)?;
+            bundle.set_pending(&planned.turn.name, made.secret);
+            if let (Some(name), Some(value)) = (&planned.turn.public, made.public) {
+                bundle.set_pending(name, value);
+            }
+        }
+        self.save(bundle)?;
+        self.shared.say(format_args!("{}: sealed; nothing has left this machine yet", self.run));
+        Ok(())
+    }
+
+    pub(super) fn save(&mut self, mut bundle: Bundle) -> Result<()> {
+        self.sources.store().save(&mut bundle)?;
+        self.sources.bundle = bundle;
+        Ok(())
+    }
+
+    fn forward(mut self, is_urgent: bool) -> Result<ExitCode> {
+        self.told.state = RotationState::UnderWay;
+        self.told.run = Some(self.run.clone());
+        match self.advance() {
+            Ok(()) => self.commit(is_urgent),
+            Err(Halt::Interrupted) => self.stay(),
+            Err(halt) => self.put_back(Some(halt)),
+        }
+    }
+
+    fn advance(&mut self) -> Result<(), Halt> {
+        self.generate_by_command()?;
+        let incoming = self.sources.bundle.rotated(self.moment.now);
+        self.with_bundle(incoming, Self::refuse_unholdable)?;
+        for index in 0..self.turns.len() {
+            self.make_accepted(index)?;
+        }
+        self.roll_out()
+    }
+
+    /// Everybody has the new values: from here on they are the values.
+    fn commit(mut self, is_urgent: bool) -> Result<ExitCode> {
+        let now = Utc::now();
+        let revocations = self.turns.iter().filter_map(|planned| {
+            let revocation = planned.revocation(&self.run, now, is_urgent)?;
+            Some((revocation, OldValues { secret: planned.old.clone()?, public: planned.old_public.clone() }))
+        });
+        let revocations = revocations.collect();
+        let mut bundle = self.sources.bundle.clone();
+        bundle.commit_rotation(self.moment.now, revocations);
+        if let Err(error) = self.save(bundle) {
+            self.told.message = telling::not_committed(&self.told, &error);
+            return self.conclude(true);
+        }
+        self.told.state = RotationState::Done;
+        self.told.secrets.iter_mut().for_each(|secret| secret.bundle = Values::New);
+        if let Err(error) = self.revoke_due(false) {
+            self.told.message = telling::not_revoked(&error);
+            return self.conclude(true);
+        }
+        self.told.message = telling::done(&self.told, &self.reports);
+        self.conclude(false)
+    }
+
+    /// Interrupted: left as it is, for whoever resumes or aborts it.
+    fn stay(mut self) -> Result<ExitCode> {
+        self.told.message = telling::interrupted(&self.told);
+        self.conclude(false)
+    }
+
+    // The way back.
+
+    /// Everybody gets the old values; `None` where that was asked for.
+    fn put_back(mut self, halt: Option<Halt>) -> Result<ExitCode> {
+        self.told.state = RotationState::UnderWay;
+        self.told.run = Some(self.run.clone());
+        let visited: Vec<HostName> = match &halt {
+            Some(_) => self.reports.iter().map(|report| report.host.clone()).collect(),
+            None => self.hosts.clone(),
+        };
+        if let Some(Halt::Failed { why, .. }) = &halt {
+            self.shared.say(format_args!("putting everything back: {why}"));
+        }
+        let mut stuck = self.undo(|planned| !planned.policy.accepts_both());
+        let interrupted = self.bring_back(&visited)?;
+        // Where both values are accepted, nobody is left without one while hosts go back.
+        stuck.extend(self.undo(|planned| planned.policy.accepts_both()));
+        if interrupted || !stuck.is_empty() {
+            self.told.message = telling::not_undone(&self.told, halt.as_ref(), &stuck);
+            return self.conclude(true);
+        }
+        let mut bundle = self.sources.bundle.clone();
+        bundle.drop_rotation();
+        if let Err(error) = self.save(bundle) {
+            self.told.message = telling::not_dropped(&self.told, halt.as_ref(), &error);
+            return self.conclude(true);
+        }
+        self.told.state = if halt.is_some() { RotationState::PutBack } else { RotationState::Aborted };
+        self.told.message = telling::put_back(&self.told, halt.as_ref());
+        self.conclude(halt.is_some())
+    }
+
+    // The end.
+
+    /// `has_failed` for trouble that no host's report tells.
+    pub(super) fn conclude(self, has_failed: bool) -> Result<ExitCode> {
+        let (check, diff) = (self.shared.check, self.shared.diff);
+        let report = crate::report::Report {
+            command: "rotate",
+            run: self.run.clone(),
+            check,
+            diff,
+            interrupted: self.sources.interrupt.has_come(),
+            would_fix: false,
+            fail_on: None,
+            hosts: self.reports,
+            rotation: Some(self.told),
+        };
+        let code = fleet::conclude(self.shared, &report, self.moment.now)?;
+        Ok(if has_failed && code == ExitCode::SUCCESS { ExitCode::from(2) } else { code })
+    }
+}

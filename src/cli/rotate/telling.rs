@@ -1,0 +1,211 @@
+//! What a rotation came to, as one paragraph: what happened, where the values are, what to do next.
+
+use super::halt::Halt;
+use crate::bundle::SecretName;
+use crate::plan::rotation::{PlannedTurn, Selection};
+use crate::playbook::{Playbook, Rollout};
+use crate::report::{HostReport, Provider, RotationReport, Values, names};
+use crate::words::{Error, HostName};
+
+const UNDER_WAY: &str = "the new values are in secrets.age beside the old ones, so none is lost";
+const BOTH_WAYS: &str =
+    "`distribute rotate --resume` finishes it, `distribute rotate --abort` gives everybody the old values";
+
+pub fn nothing(playbook: &Playbook, selection: &Selection) -> String {
+    match selection.is_due() {
+        true if playbook.rotations.is_empty() => {
+            "nothing is rotated: there is no [[rotate]] policy in the playbooks".to_owned()
+        }
+        true => "nothing is due".to_owned(),
+        false => "nothing of what was named can be rotated".to_owned(),
+    }
+}
+
+pub fn planned(turns: &[PlannedTurn], rollout: &Rollout) -> String {
+    let steps: Vec<String> = turns
+        .iter()
+        .filter(|planned| planned.policy.steps.all().next().is_some())
+        .map(|planned| {
+            let steps: Vec<&str> =
+                planned.policy.steps.all().map(|(name, _)| name).filter(|name| *name != "undo").collect();
+            let overlap = planned.policy.overlap;
+            let after = if overlap.as_secs() > 0 { format!(" after {overlap}") } else { String::new() };
+            format!("{}: {}{after}", planned.turn.name, steps.join(", "))
+        })
+        .collect();
+    let steps = if steps.is_empty() { String::new() } else { format!("steps of {}; ", steps.join("; ")) };
+    format!("{steps}everything would be put back {}", rollout.max_fail_text())
+}
+
+pub fn would_revoke<'a>(due: impl Iterator<Item = &'a SecretName>) -> String {
+    let due: Vec<String> = due.map(ToString::to_string).collect();
+    match due.is_empty() {
+        true => "there is no old value to revoke".to_owned(),
+        false => format!("would revoke the old value of {}", due.join(", ")),
+    }
+}
+
+pub fn done(told: &RotationReport, reports: &[HostReport]) -> String {
+    let (secrets, missing) = (count(told.secrets.len(), "secret"), behind(told));
+    let hosts = told.hosts.len() - missing.len();
+    let done = format!("{secrets} rotated; {} the new values", have(hosts));
+    if missing.is_empty() {
+        return done;
+    }
+    let unreachable = reports.iter().filter(|report| report.outcome.is_failure()).count();
+    let what = if unreachable == 0 { "was not reached" } else { "failed" };
+    format!(
+        "{done}, and {} {what}: mend that, then `distribute deploy` brings the new values there; until then no old value is revoked",
+        names(&missing)
+    )
+}
+
+pub fn interrupted(told: &RotationReport) -> String {
+    format!(
+        "the rotation of {} was interrupted and is under way: {UNDER_WAY}; {}; {BOTH_WAYS}",
+        secrets(told),
+        whereabouts(told)
+    )
+}
+
+pub fn not_committed(told: &RotationReport, error: &Error) -> String {
+    format!(
+        "the rotation of {} went everywhere, but secrets.age could not be saved ({error}), so it counts as under way: {UNDER_WAY}; \
+         mend that, then `distribute rotate --resume` ends it; {}",
+        secrets(told),
+        whereabouts(told)
+    )
+}
+
+pub fn not_revoked(error: &Error) -> String {
+    format!(
+        "everybody has the new values, but the old ones could not be revoked ({error}); the next `distribute rotate` tries it again"
+    )
+}
+
+pub fn put_back(told: &RotationReport, halt: Option<&Halt>) -> String {
+    let again = "the new values were dropped and are kept in the history of secrets.age";
+    let open = providers(told);
+    let open = if open.is_empty() { String::new() } else { format!(" {open}.") };
+    let behind: Vec<HostName> = not_old(told);
+    let late = match behind.is_empty() {
+        true => String::new(),
+        false => format!(
+            " {} could not be put back and may have the new values: `distribute deploy` brings the old ones there.",
+            names(&behind)
+        ),
+    };
+    match halt {
+        Some(halt) => format!(
+            "ROTATION FAILED and was put back: {}. {} the old values, and {again}.{open}{late} Mend the cause{}, then run the same command again.",
+            why(halt),
+            have(told.hosts.len() - behind.len()),
+            hint(halt)
+        ),
+        None => format!(
+            "the rotation of {} was undone: {} the old values, and {again}.{open}{late}",
+            secrets(told),
+            have(told.hosts.len() - behind.len())
+        ),
+    }
+}
+
+pub fn not_undone(told: &RotationReport, halt: Option<&Halt>, stuck: &[String]) -> String {
+    let cause = halt.map(|halt| format!("{}, and then ", why(halt))).unwrap_or_default();
+    let stuck = if stuck.is_empty() {
+        "it was interrupted on the way back".to_owned()
+    } else {
+        format!("it could not be undone: {}", stuck.join("; "))
+    };
+    format!(
+        "ROTATION FAILED and is under way: {cause}{stuck}. {} ({UNDER_WAY}). Mend the cause, then `distribute rotate --abort` tries to undo it again, and `--resume` to finish it.",
+        sentence(&whereabouts(told))
+    )
+}
+
+pub fn not_dropped(told: &RotationReport, halt: Option<&Halt>, error: &Error) -> String {
+    let cause = halt.map(|halt| format!("{}, and then ", why(halt))).unwrap_or_default();
+    format!(
+        "ROTATION FAILED and counts as under way: {cause}secrets.age could not be saved: {error}. {}. Mend that, then `distribute rotate --abort` ends it.",
+        sentence(&whereabouts(told))
+    )
+}
+
+fn why(halt: &Halt) -> &str {
+    match halt {
+        Halt::Interrupted => "it was interrupted",
+        Halt::Failed { why, .. } => why,
+    }
+}
+
+fn hint(halt: &Halt) -> String {
+    match halt {
+        Halt::Failed { hint: Some(hint), .. } => format!(" ({hint})"),
+        _ => String::new(),
+    }
+}
+
+fn secrets(told: &RotationReport) -> String {
+    match &told.secrets[..] {
+        [one] => one.name.clone(),
+        [one, other] => format!("{} and {}", one.name, other.name),
+        many => count(many.len(), "secret"),
+    }
+}
+
+/// Which values are where, host by host and provider by provider.
+fn whereabouts(told: &RotationReport) -> String {
+    let with = |wanted: Values| {
+        let hosts: Vec<HostName> =
+            told.hosts.iter().filter(|(_, values)| *values == wanted).map(|(host, _)| host.clone()).collect();
+        (!hosts.is_empty()).then(|| names(&hosts))
+    };
+    let parts = [
+        with(Values::New).map(|hosts| format!("new values on {hosts}")),
+        with(Values::Old).map(|hosts| format!("old values on {hosts}")),
+        with(Values::Unknown).map(|hosts| format!("old or new values on {hosts}")),
+        Some(providers(told)).filter(|text| !text.is_empty()),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// What is not as it was at a provider.
+fn providers(told: &RotationReport) -> String {
+    let with = |wanted: Provider, what: &str| {
+        let names: Vec<&str> =
+            told.secrets.iter().filter(|secret| secret.provider == wanted).map(|secret| secret.name.as_str()).collect();
+        (!names.is_empty()).then(|| format!("the provider of {} {what}", names.join(", ")))
+    };
+    let parts = [
+        with(Provider::New, "accepts the new value"),
+        with(Provider::Both, "accepts both values"),
+        with(Provider::Unknown, "accepts the old value, the new one or both, which is not known"),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+fn behind(told: &RotationReport) -> Vec<HostName> {
+    told.hosts.iter().filter(|(_, values)| *values != Values::New).map(|(host, _)| host.clone()).collect()
+}
+
+fn not_old(told: &RotationReport) -> Vec<HostName> {
+    told.hosts.iter().filter(|(_, values)| *values != Values::Old).map(|(host, _)| host.clone()).collect()
+}
+
+fn have(hosts: usize) -> String {
+    match hosts {
+        0 => "no host has".to_owned(),
+        1 => "1 host has".to_owned(),
+        many => format!("{many} hosts have"),
+    }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// With a capital at its beginning.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
+}

@@ -1,0 +1,1 @@
+//! Plans of rotations over small fleets.

@@ -15,6 +15,7 @@ mod option_value;
 mod project;
 mod prompt;
 mod report_file;
+mod schedule;
 mod setup;
 mod shared;
 mod sources;
@@ -67,6 +68,8 @@ enum Command {
     Bundle(bundle::Args),
     /// Show hosts and groups; say what a host gets and who gets a secret
     Inventory(inventory::Args),
+    /// Write what runs rotate, audit and backup at their times: systemd timers or lines of a crontab
+    Schedule(schedule::Args),
     /// Make an age identity, a key that opens bundles
     Keygen(keygen::Args),
 }
@@ -133,6 +136,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Status(args) => status::run(args, &cli.shared),
         Command::Bundle(args) => bundle::run(args, &cli.shared),
         Command::Inventory(args) => inventory::run(args, &cli.shared),
+        Command::Schedule(args) => schedule::run(args, &cli.shared),
         Command::Keygen(args) => keygen::run(args, &cli.shared),
     }
 }

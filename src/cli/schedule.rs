@@ -67,8 +67,9 @@ struct Kind {
     #[arg(long, conflicts_with = "cron")]
     user: bool,
     /// Where the units go, in place of where systemd looks for them; then no timer is started
-    #[arg(long, value_name = "DIR", conflicts_with = "cron")]
-    directory: Option<PathBuf>,
+    // Not named `directory`: to clap that is -C.
+    #[arg(long = "directory", value_name = "DIR", conflicts_with = "cron")]
+    unit_directory: Option<PathBuf>,
     /// What the names of the units begin with: one for each project
     #[arg(long, value_name = "NAME", default_value = "distribute", value_parser = option_value::<FileName>)]
     name: FileName,
@@ -93,7 +94,7 @@ impl Kind {
     }
 
     fn directory(&self, shared: &Shared) -> Result<UnitDirectory> {
-        UnitDirectory::new(self.directory.as_deref(), self.manager(), project_of(shared)?)
+        UnitDirectory::new(self.unit_directory.as_deref(), self.manager(), project_of(shared)?)
     }
 
     fn timers(&self) -> Vec<String> {
@@ -216,7 +217,7 @@ impl Timers {
 
 fn apply(kind: &Kind, remove: bool, directory: &UnitDirectory, entries: &[Entry], shared: &Shared) -> Result<Timers> {
     let is_change = entries.iter().any(|entry| entry.outcome.is_change());
-    let systemctl = Systemctl::running(kind.manager()).filter(|_| kind.directory.is_none());
+    let systemctl = Systemctl::running(kind.manager()).filter(|_| kind.unit_directory.is_none());
     let (Some(systemctl), timers) = (systemctl, kind.timers()) else {
         directory.apply(entries)?;
         if is_change && !remove {

@@ -1,6 +1,7 @@
 //! `audit`: what is really on the hosts, judged. It reads and does not touch, unless `--fix` says so.
 
 use super::fleet::{self, Errand, Moment};
+use super::last_runs;
 use super::option_value::option_value;
 use super::report_file::{self, ReportFile, ReportFormat};
 use super::shared::{Timeout, print_error};
@@ -63,6 +64,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let mut report = fleet::go(shared, &sources, Errand { work: Work::Audit(filter), ..errand }, moment, plans)?;
     report.fail_on = Some(args.fail_on);
     report.would_fix = args.fix && shared.check;
+    last_runs::note(shared, &report, moment.now);
     let written = write_files(&args, &report, moment, started);
     let code = match shared.quiet && !shared.is_json() && report.is_clean() {
         true => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! `deploy`: makes every enrolled host's secrets right.
 
 use super::fleet::{self, Errand, Moment};
+use super::last_runs;
 use super::shared::Timeout;
 use super::{Shared, sources::Sources};
 use crate::engine::Intent;
@@ -21,5 +22,6 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let intent = if shared.check { Intent::Check } else { Intent::Apply };
     let errand = Errand::new("deploy", intent, args.timeout.duration());
     let report = fleet::go(shared, &sources, errand, moment, plans)?;
+    last_runs::note(shared, &report, moment.now);
     fleet::conclude(shared, &report, moment.now)
 }

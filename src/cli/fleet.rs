@@ -76,7 +76,7 @@ pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, pl
         return Err(failure.hint.iter().fold(error, |error, hint| error.hint(hint)));
     }
     let (check, diff) = (shared.check, shared.diff);
-    Ok(Report { command, run: id, check, diff, interrupted, would_fix: false, fail_on: None, hosts })
+    Ok(Report { command, run: id, check, diff, interrupted, would_fix: false, fail_on: None, late: Vec::new(), hosts })
 }
 
 /// Prints the report, and gives what the program exits with.

@@ -19,9 +19,7 @@ pub struct LastSeen {
 impl LastSeen {
     /// Of the bundle at this path. A state directory that cannot be read is an error: without it an old bundle would pass.
     pub fn of(bundle: &Path) -> Result<Self> {
-        let path = fs::canonicalize(bundle).map_err(|e| Error::new(bundle.display().to_string()).because(e))?;
-        let name = HEXLOWER.encode(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..16]);
-        let file = directory()?.join(name);
+        let file = record_of(bundle)?;
         let seen = read(&file)?;
         Ok(Self { file, seen })
     }
@@ -82,6 +80,13 @@ impl LastSeen {
     pub fn record_created(path: &Path, bundle: &Bundle) -> Result<()> {
         Self::of(path).map_err(|error| but_saved(bundle, error))?.record_saved(bundle)
     }
+}
+
+/// Where what is remembered of the bundle at this path lies; what else is remembered of it lies beside.
+pub(super) fn record_of(bundle: &Path) -> Result<PathBuf> {
+    let path = fs::canonicalize(bundle).map_err(|e| Error::new(bundle.display().to_string()).because(e))?;
+    let name = HEXLOWER.encode(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..16]);
+    Ok(directory()?.join(name))
 }
 
 fn but_saved(bundle: &Bundle, error: Error) -> Error {

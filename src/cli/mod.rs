@@ -8,6 +8,7 @@ mod fleet;
 mod interrupt;
 mod inventory;
 mod keygen;
+mod last_runs;
 mod last_seen;
 mod login;
 mod memory_file;
@@ -40,7 +41,7 @@ Exit codes:
   0    everything is as it should be
   1    our own error or a usage error: nothing was changed on any host
   2    at least one host failed
-  3    audit found something; `status --overdue` has something due
+  3    audit found something; `status --overdue` has something due, `--max-age` a run that was missed
   4    no host failed, but at least one was unreachable
   130  interrupted; every host is whole";
 

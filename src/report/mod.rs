@@ -9,7 +9,8 @@ mod junit;
 mod metrics;
 
 use crate::plan::{Change, Finding, KeyChange, Severity};
-use crate::words::{Failure, HostName, Outcome, RunId, ServiceName};
+use crate::words::{Failure, HostName, Outcome, Period, RunId, ServiceName};
+use chrono::{DateTime, Utc};
 
 pub use human::{human, progress};
 pub use json::json;
@@ -42,8 +43,19 @@ pub struct Report {
     pub would_fix: bool,
     /// Of an audit: findings at or above this make it exit 3.
     pub fail_on: Option<Severity>,
+    /// Of a status: commands whose last good run is too long ago.
+    pub late: Vec<Late>,
     /// In inventory order.
     pub hosts: Vec<HostReport>,
+}
+
+/// A command that should have run by now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    pub command: &'static str,
+    /// The last good run on this machine; one in the future counts for nothing.
+    pub last: Option<DateTime<Utc>>,
+    pub max_age: Period,
 }
 
 /// What happened to one host.
@@ -183,7 +195,7 @@ impl Report {
             () if self.interrupted => 130,
             () if self.count(Outcome::Failed) > 0 => 2,
             () if self.count(Outcome::Unreachable) > 0 => 4,
-            () if self.is_departed() => 3,
+            () if self.is_departed() || !self.late.is_empty() => 3,
             () => 0,
         }
     }
@@ -219,6 +231,11 @@ mod tests {
         ];
         for (interrupted, hosts, status) in cases {
             let report = Report { interrupted, fail_on: Some(Severity::Medium), ..audit(hosts) };
+            assert_eq!(report.exit_status(), status, "{report:?}");
+        }
+        let late = Late { command: "rotate", last: None, max_age: Period::from_secs(1) };
+        for (outcome, status) in [(Ok, 3), (Unreachable, 4)] {
+            let report = Report { late: vec![late.clone()], ..audit(vec![came_to(outcome, None)]) };
             assert_eq!(report.exit_status(), status, "{report:?}");
         }
         // Commands that were not asked to fail on findings do not.

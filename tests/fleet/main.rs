@@ -21,6 +21,7 @@ mod contract;
 mod enrolment;
 mod example;
 mod interrupt;
+mod schedule;
 mod small;
 mod strangers;
 mod trouble;

@@ -54,10 +54,11 @@ fn service(call: &Call, job: &Job, manager: Manager) -> String {
 }
 
 /// No ProtectSystem: the bundle is saved where it lies. A user's manager cannot have a private /tmp, and there sudo on this machine, or a
-/// sendmail that is setgid, would fail with NoNewPrivileges. HOME, which the system's manager leaves out, is where SSH keys are.
+/// sendmail that is setgid, would fail with NoNewPrivileges. The system's manager runs what names no user as root, but without HOME, where
+/// SSH keys are.
 const fn hardening(manager: Manager) -> &'static str {
     match manager {
-        Manager::System => "NoNewPrivileges=yes\nPrivateTmp=yes\nEnvironment=HOME=%h\n",
+        Manager::System => "NoNewPrivileges=yes\nPrivateTmp=yes\nUser=root\n",
         Manager::User => "",
     }
 }
@@ -130,7 +131,7 @@ mod tests {
              LimitCORE=0\n\
              NoNewPrivileges=yes\n\
              PrivateTmp=yes\n\
-             Environment=HOME=%h\n"
+             User=root\n"
         );
         assert!(units[1].text.contains("\nOnCalendar=Sun *-*-* 02:00:00\nPersistent=true\n"), "{}", units[1].text);
         let users = of(&call, Manager::User);

@@ -8,6 +8,7 @@ pub mod playbook;
 
 pub mod plan;
 
+pub mod notify;
 pub mod remote;
 pub mod report;
 pub mod transport;

@@ -12,6 +12,7 @@ mod last_runs;
 mod last_seen;
 mod login;
 mod memory_file;
+mod notifications;
 mod option_value;
 mod project;
 mod prompt;

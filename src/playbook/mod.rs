@@ -3,6 +3,7 @@
 //! is the bundle's.
 
 mod action;
+mod notification;
 mod read;
 mod service_glob;
 #[cfg(test)]
@@ -13,12 +14,15 @@ use std::collections::HashMap;
 use std::path::Path;
 
 pub use action::{Action, Consumer, Health, Probe};
+pub use notification::{Address, Channel, Notification, When};
 pub use service_glob::ServiceGlob;
 
 /// The plays of all files, in order.
 #[derive(Clone, Debug)]
 pub struct Playbook {
     pub plays: Vec<Play>,
+    /// Who hears of runs, in order.
+    pub notifications: Vec<Notification>,
 }
 
 /// One play: hosts, and the services whose secrets they get.
@@ -93,8 +97,10 @@ impl Playbook {
     pub fn load(path: &Path) -> Result<Self> {
         let files = TomlFiles::read(path, "playbook")?;
         let mut plays = Vec::new();
+        let mut notifications = Vec::new();
         let mut places: HashMap<PlayName, String> = HashMap::new();
         for file in files.tables() {
+            notifications.extend(Notification::all(&file)?);
             for (play, place) in read::plays(&file)? {
                 if let Some(other) = places.insert(play.name.clone(), place.clone()) {
                     return Err(Error::new(format!("play \"{}\" is already in {other}", play.name)).at(place));
@@ -106,7 +112,7 @@ impl Playbook {
             return Err(Error::new(format!("{}: there is no play", path.display()))
                 .hint("a play starts with [[play]], a name and the hosts"));
         }
-        Ok(Self { plays })
+        Ok(Self { plays, notifications })
     }
 }
 

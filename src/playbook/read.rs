@@ -7,13 +7,13 @@ const PLAY: [&str; 9] = ["name", "hosts", "root", "owner", "group", "mode", "dir
 const SERVICE: [&str; 9] = ["name", "format", "hosts", "include", "owner", "group", "mode", "on_change", "health"];
 
 /// What a later command reads from the same files.
-const LATER: [&str; 3] = ["rotate", "rollout", "notify"];
+const LATER: [&str; 2] = ["rotate", "rollout"];
 
 const DEFAULT_KEEP: i64 = 5;
 
 /// The plays of a file, each with its place.
 pub(super) fn plays(file: &TomlTable<'_>) -> Result<Vec<(Play, String)>> {
-    file.only(&[&["play"], &LATER[..]].concat())?;
+    file.only(&[&["play", "notify"], &LATER[..]].concat())?;
     for key in LATER.into_iter().filter(|key| file.has(key) && !file.is_table(key)) {
         file.tables(key)?;
     }

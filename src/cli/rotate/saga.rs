@@ -7,11 +7,13 @@ use super::programs::Programs;
 use super::telling;
 use crate::bundle::{Bundle, OldValues, Rotation, SecretName, system_random};
 use crate::cli::fleet::{self, Moment};
+use crate::cli::last_runs;
+use crate::cli::notifications::Notifications;
 use crate::cli::{Shared, sources::Sources};
 use crate::engine::Intent;
 use crate::plan::rotation::{Ground, PlannedTurn, RotationPlan, Selection};
 use crate::playbook::{Maker, Playbook};
-use crate::report::{HostReport, Provider, RotatedSecret, RotationReport, RotationState, Values};
+use crate::report::{HostReport, Provider, Report, RotatedSecret, RotationReport, RotationState, Values};
 use crate::words::{Error, HostName, Result, RunId};
 use chrono::Utc;
 use std::collections::BTreeSet;
@@ -34,6 +36,7 @@ pub struct Saga<'p> {
     /// One each of those that were visited.
     pub(super) reports: Vec<HostReport>,
     pub(super) told: RotationReport,
+    notifications: &'p Notifications,
 }
 
 impl<'p> Saga<'p> {
@@ -43,6 +46,7 @@ impl<'p> Saga<'p> {
         playbook: &'p Playbook,
         moment: Moment,
         timeout: Option<Duration>,
+        notifications: &'p Notifications,
     ) -> Self {
         let run = RunId::new(sources.bundle.generation() + 1, moment.now, moment.random);
         Self {
@@ -57,6 +61,7 @@ impl<'p> Saga<'p> {
             hosts: Vec::new(),
             reports: Vec::new(),
             told: RotationReport::new(RotationState::Nothing),
+            notifications,
         }
     }
 
@@ -72,7 +77,7 @@ impl<'p> Saga<'p> {
         self.plan(selection, false)?;
         if self.turns.is_empty() {
             self.told.message = telling::nothing(self.playbook, selection);
-            return self.conclude(false);
+            return self.conclude();
         }
         self.seal(selection.is_urgent())?;
         self.forward()
@@ -105,14 +110,14 @@ impl<'p> Saga<'p> {
         self.sources.refuse_under_way()?;
         if self.shared.check {
             self.told.message = telling::would_revoke(&self.due_revocations(false));
-            return self.conclude(false);
+            return self.conclude();
         }
         let _lock = self.set_off()?;
         self.revoke_due(false)?;
         if self.told.revoked.is_empty() && self.told.revoke_later.is_empty() {
             self.told.message = "there is no old value to revoke".to_owned();
         }
-        self.conclude(false)
+        self.conclude()
     }
 
     /// From here on a signal no longer ends the program at once: it ends between two steps.
@@ -197,7 +202,7 @@ impl<'p> Saga<'p> {
         let revoking = if due.is_empty() { String::new() } else { telling::would_revoke(&due) + "; " };
         if self.turns.is_empty() {
             self.told.message = revoking + &telling::nothing(self.playbook, selection);
-            return self.conclude(false);
+            return self.conclude();
         }
         self.told.state = RotationState::Planned;
         let plan = RotationPlan { turns: self.turns.clone(), skipped: Vec::new() };
@@ -214,7 +219,7 @@ impl<'p> Saga<'p> {
         let keys = reports.iter_mut().flat_map(|host| &mut host.files).flat_map(|file| &mut file.keys);
         keys.for_each(|key| key.fingerprint = "new".to_owned());
         self.reports = reports;
-        self.conclude(false)
+        self.conclude()
     }
 
     // The way there.
@@ -281,22 +286,23 @@ impl<'p> Saga<'p> {
         bundle.commit_rotation(self.moment.now, revocations);
         if let Err(error) = self.save(bundle) {
             self.told.message = telling::not_committed(&self.told, &error);
-            return self.conclude(true);
+            return self.conclude();
         }
         self.told.state = RotationState::Done;
         self.told.secrets.iter_mut().for_each(|secret| secret.bundle = Values::New);
         if let Err(error) = self.revoke_due(false) {
+            self.told.is_stuck = true;
             self.told.message = telling::not_revoked(&error);
-            return self.conclude(true);
+            return self.conclude();
         }
         self.told.message = telling::done(&self.told, &self.reports);
-        self.conclude(false)
+        self.conclude()
     }
 
     /// Interrupted: left as it is, for whoever resumes or aborts it.
     fn stay(mut self) -> Result<ExitCode> {
         self.told.message = telling::interrupted(&self.told);
-        self.conclude(false)
+        self.conclude()
     }
 
     // The way back.
@@ -322,25 +328,24 @@ impl<'p> Saga<'p> {
         stuck.extend(self.undo(|planned| planned.policy.accepts_both()));
         if interrupted || !stuck.is_empty() {
             self.told.message = telling::not_undone(&self.told, halt.as_ref(), &stuck);
-            return self.conclude(true);
+            return self.conclude();
         }
         let mut bundle = self.sources.bundle.clone();
         bundle.drop_rotation();
         if let Err(error) = self.save(bundle) {
             self.told.message = telling::not_dropped(&self.told, halt.as_ref(), &error);
-            return self.conclude(true);
+            return self.conclude();
         }
         self.told.state = if halt.is_some() { RotationState::PutBack } else { RotationState::Aborted };
         self.told.message = telling::put_back(&self.told, halt.as_ref());
-        self.conclude(halt.is_some())
+        self.conclude()
     }
 
     // The end.
 
-    /// `has_failed` for trouble that no host's report tells.
-    pub(super) fn conclude(self, has_failed: bool) -> Result<ExitCode> {
+    fn conclude(self) -> Result<ExitCode> {
         let (check, diff) = (self.shared.check, self.shared.diff);
-        let report = crate::report::Report {
+        let report = Report {
             command: "rotate",
             run: self.run.clone(),
             check,
@@ -348,10 +353,17 @@ impl<'p> Saga<'p> {
             interrupted: self.sources.interrupt.has_come(),
             would_fix: false,
             fail_on: None,
+            late: Vec::new(),
             hosts: self.reports,
             rotation: Some(self.told),
         };
-        let code = fleet::conclude(self.shared, &report, self.moment.now)?;
-        Ok(if has_failed && code == ExitCode::SUCCESS { ExitCode::from(2) } else { code })
+        last_runs::note(self.shared, &report, self.moment.now);
+        // From cron, silence means that all is well.
+        let code = match self.shared.quiet && !self.shared.is_json() && report.says_nothing() {
+            true => Ok(ExitCode::SUCCESS),
+            false => fleet::conclude(self.shared, &report, self.moment.now),
+        };
+        self.notifications.end_of(&report);
+        code
     }
 }

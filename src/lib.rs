@@ -8,6 +8,7 @@ pub mod playbook;
 
 pub mod plan;
 
+pub mod notify;
 pub mod provider;
 pub mod remote;
 pub mod report;

@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 7] = [
     &["main"],
     &["cli"],
     &["engine"],
-    &["remote", "transport", "report"],
+    &["remote", "transport", "provider", "report", "notify"],
     &["plan"],
     &["inventory", "bundle", "playbook"],
     &["words"],

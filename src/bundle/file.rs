@@ -132,6 +132,11 @@ impl BundleFile {
         sync_directory(&self.path)
     }
 
+    /// Refuses a file that somebody else has written since it was opened.
+    pub fn refuse_changed(&self) -> Result<()> {
+        self.bytes().map(drop).map_err(|error| error.at(self.path.display()))
+    }
+
     /// Where the bundle lies.
     pub fn path(&self) -> &Path {
         &self.path

@@ -17,6 +17,9 @@ pub struct Rotation {
     pub run: RunId,
     #[serde(with = "moment")]
     pub started: DateTime<Utc>,
+    /// Somebody reads along: no old value stays valid for a while.
+    #[serde(default)]
+    pub is_urgent: bool,
     pub secrets: Vec<Turn>,
 }
 
@@ -164,7 +167,7 @@ mod tests {
 
     fn rotation(names: &[&str]) -> Rotation {
         let secrets = names.iter().map(|text| Turn { name: name(text), public: None }).collect();
-        Rotation { run: "3-20261122T020000Z-7f3a".parse().unwrap(), started: at(10), secrets }
+        Rotation { run: "3-20261122T020000Z-7f3a".parse().unwrap(), started: at(10), is_urgent: true, secrets }
     }
 
     fn begun() -> Bundle {

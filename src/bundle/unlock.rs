@@ -5,7 +5,7 @@ use super::private_file::read_private;
 use super::sealed::{self, Lock, RESTORE, Refusal, Sealed};
 use crate::words::{Error, Result, Secret};
 use age::x25519;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 const LONGEST_PASSWORD: usize = 4096;
@@ -17,6 +17,7 @@ pub struct Unlock {
     password: Option<(String, Secret)>,
     identities: Vec<(String, Secret)>,
     notes: Vec<String>,
+    credentials: Option<PathBuf>,
 }
 
 /// How a bundle was opened: the next save wants the same.
@@ -32,9 +33,15 @@ impl Unlock {
         Self::default()
     }
 
+    /// Where systemd puts what it hands to this service: files there may look as it makes them.
+    pub fn credentials_in(mut self, directory: Option<PathBuf>) -> Self {
+        self.credentials = directory;
+        self
+    }
+
     /// Reads a password file: one newline at its end is not part of it, everything else is.
     pub fn password_file(mut self, path: &Path) -> Result<Self> {
-        let content = read_private(path, LONGEST_PASSWORD)?;
+        let content = read_private(path, LONGEST_PASSWORD, self.credentials.as_deref())?;
         let bytes = content.expose();
         let password = bytes.strip_suffix(b"\n").map_or(bytes, |line| line.strip_suffix(b"\r").unwrap_or(line));
         let refuse = |reason: &str| Err(Error::new(format!("{}: {reason}", path.display())));
@@ -58,7 +65,7 @@ impl Unlock {
 
     /// Reads an identity file; one locked with a passphrase is unlocked later by the password.
     pub fn identity_file(mut self, path: &Path) -> Result<Self> {
-        let content = read_private(path, LARGEST_IDENTITY)?;
+        let content = read_private(path, LARGEST_IDENTITY, self.credentials.as_deref())?;
         self.identities.push((path.display().to_string(), content));
         Ok(self)
     }

@@ -1,6 +1,8 @@
 //! `audit`: what is really on the hosts, judged. It reads and does not touch, unless `--fix` says so.
 
 use super::fleet::{self, Errand, Moment};
+use super::last_runs;
+use super::notifications::Notifications;
 use super::option_value::option_value;
 use super::report_file::{self, ReportFile, ReportFormat};
 use super::shared::{Timeout, print_error};
@@ -61,14 +63,20 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     under_way::note(sources.bundle.rotation());
     let plans = fleet::readable(shared, &sources)?;
     let errand = Errand::new("audit", intent(&args, shared), args.timeout.duration());
-    let mut report = fleet::go(shared, &sources, Errand { work: Work::Audit(filter), ..errand }, moment, plans)?;
+    let notifications = Notifications::new(shared, &sources.playbook, &sources.bundle)?;
+    notifications.begin("audit");
+    let report = fleet::go(shared, &sources, Errand { work: Work::Audit(filter), ..errand }, moment, plans);
+    let mut report = notifications.or_broken("audit", &fleet::run_id(&sources, moment), report)?;
     report.fail_on = Some(args.fail_on);
     report.would_fix = args.fix && shared.check;
+    last_runs::note(shared, &report, moment.now);
     let written = write_files(&args, &report, moment, started);
     let code = match shared.quiet && !shared.is_json() && report.is_clean() {
-        true => ExitCode::SUCCESS,
-        false => fleet::conclude(shared, &report, moment.now)?,
+        true => Ok(ExitCode::SUCCESS),
+        false => fleet::conclude(shared, &report, moment.now),
     };
+    notifications.end_of(&report);
+    let code = code?;
     Ok(written.map_or_else(
         |error| {
             print_error(&error);

@@ -147,7 +147,7 @@ fn unknown_service(service: &ServiceName, bundle: &Bundle) -> Error {
     suggest(Error::new(format!("the bundle has no service {service}")), near)
 }
 
-fn unknown_secret(name: &SecretName, bundle: &Bundle) -> Error {
+pub(super) fn unknown_secret(name: &SecretName, bundle: &Bundle) -> Error {
     let names: Vec<String> = bundle.secrets().iter().map(SecretName::to_string).collect();
     let near = nearest(&name.to_string(), names.iter().map(String::as_str)).map(str::to_owned);
     suggest(Error::new(format!("the bundle has no {name}")), near)

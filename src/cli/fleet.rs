@@ -62,9 +62,14 @@ impl Errand {
     }
 }
 
+/// The name of the run that begins at this moment.
+pub fn run_id(sources: &Sources, moment: Moment) -> RunId {
+    RunId::new(sources.bundle.next_generation(), moment.now, moment.random)
+}
+
 /// Sends the plans through the engine and gives the report.
 pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, plans: Vec<HostPlan>) -> Result<Report> {
-    let id = RunId::new(sources.bundle.next_generation(), moment.now, moment.random);
+    let id = run_id(sources, moment);
     let command = errand.command;
     let run = Arc::new(make_run(shared, sources, errand, id.clone()));
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
@@ -78,7 +83,19 @@ pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, pl
         return Err(failure.hint.iter().fold(error, |error, hint| error.hint(hint)));
     }
     let (check, diff) = (shared.check, shared.diff);
-    Ok(Report { command, run: id, check, diff, interrupted, would_fix: false, fail_on: None, hosts, rotation: None })
+    let late = Vec::new();
+    Ok(Report {
+        command,
+        run: id,
+        check,
+        diff,
+        interrupted,
+        would_fix: false,
+        fail_on: None,
+        late,
+        hosts,
+        rotation: None,
+    })
 }
 
 /// Prints the report, and gives what the program exits with.

@@ -1,6 +1,6 @@
 //! What we log in with: key files, ssh-agent, and what unlocks the keys. Collected once for all hosts.
 
-use super::unlock::refuse_secret;
+use super::unlock::{empty, refuse_secret};
 use crate::bundle::Unlock;
 use crate::inventory::Host;
 use crate::transport::{Login, LoginFiles};
@@ -30,7 +30,7 @@ fn passphrases(unlock: &Unlock) -> Result<Vec<Secret>> {
     let variable = "DISTRIBUTE_SSH_PASSPHRASE_FILE";
     if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from) {
         refuse_secret(&path, variable)?;
-        let file = Unlock::new().password_file(&path)?;
+        let file = empty().password_file(&path)?;
         passphrases.extend(file.password().cloned());
     }
     passphrases.extend(unlock.password().cloned());

@@ -1,6 +1,7 @@
 //! The user's words: the only room with clap, prompts and the environment. One file a command; a command reads as its own summary.
 
 mod audit;
+mod backup;
 mod bundle;
 mod deploy;
 mod editor;
@@ -8,14 +9,17 @@ mod fleet;
 mod interrupt;
 mod inventory;
 mod keygen;
+mod last_runs;
 mod last_seen;
 mod login;
 mod memory_file;
+mod notifications;
 mod option_value;
 mod project;
 mod prompt;
 mod report_file;
 mod rotate;
+mod schedule;
 mod setup;
 mod shared;
 mod sources;
@@ -41,7 +45,7 @@ Exit codes:
   0    everything is as it should be
   1    our own error or a usage error: nothing was changed on any host
   2    at least one host failed
-  3    audit found something; `status --overdue` has something due
+  3    audit found something; `status --overdue` has something due, `--max-age` a run that was missed
   4    no host failed, but at least one was unreachable
   130  interrupted; every host is whole";
 
@@ -65,12 +69,16 @@ enum Command {
     Rotate(rotate::Args),
     /// Read the hosts and say what is not as it should be; --fix mends what is safe to mend
     Audit(audit::Args),
+    /// Keep a sealed, timestamped copy of the bundle
+    Backup(backup::Args),
     /// Show what is on the hosts: generation, age, drift, owed restarts, last backup
     Status(status::Args),
     /// Create, change and read the bundle of secrets (secrets.age)
     Bundle(bundle::Args),
     /// Show hosts and groups; say what a host gets and who gets a secret
     Inventory(inventory::Args),
+    /// Write what runs rotate, audit and backup at their times: systemd timers or lines of a crontab
+    Schedule(schedule::Args),
     /// Make an age identity, a key that opens bundles
     Keygen(keygen::Args),
 }
@@ -135,9 +143,11 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Deploy(args) => deploy::run(args, &cli.shared),
         Command::Rotate(args) => rotate::run(args, &cli.shared),
         Command::Audit(args) => audit::run(args, &cli.shared),
+        Command::Backup(args) => backup::run(args, &cli.shared),
         Command::Status(args) => status::run(args, &cli.shared),
         Command::Bundle(args) => bundle::run(args, &cli.shared),
         Command::Inventory(args) => inventory::run(args, &cli.shared),
+        Command::Schedule(args) => schedule::run(args, &cli.shared),
         Command::Keygen(args) => keygen::run(args, &cli.shared),
     }
 }

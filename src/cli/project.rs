@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 /// Where the three are. Nothing is opened yet, and none of them need exist.
 #[derive(Debug)]
 pub struct Project {
+    /// The directory itself.
+    pub root: PathBuf,
     pub inventory: PathBuf,
     pub playbooks: PathBuf,
     pub bundle: PathBuf,
@@ -28,6 +30,7 @@ impl Project {
             inventory: or(&shared.inventory, "inventory"),
             playbooks: or(&shared.playbook, "playbooks"),
             bundle: or(&shared.bundle, "secrets.age"),
+            root,
         })
     }
 }

@@ -10,7 +10,8 @@ mod rolling;
 mod saga;
 mod telling;
 
-use super::fleet::Moment;
+use super::fleet::{self, Moment};
+use super::notifications::Notifications;
 use super::option_value::option_value;
 use super::shared::Timeout;
 use super::{Shared, sources::Sources};
@@ -65,13 +66,17 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let sources = Sources::load(shared)?;
     let playbook = sources.playbook.clone();
     let selection = selection(&args, &sources, moment)?;
-    let saga = Saga::new(shared, sources, &playbook, moment, args.timeout.duration());
-    match () {
+    let notifications = Notifications::new(shared, &playbook, &sources.bundle)?;
+    notifications.begin("rotate");
+    let run = fleet::run_id(&sources, moment);
+    let saga = Saga::new(shared, sources, &playbook, moment, args.timeout.duration(), &notifications);
+    let ended = match () {
         () if args.resume => saga.resume(),
         () if args.abort => saga.abort(),
         () if args.revoke => saga.revoke(),
         () => saga.begin(&selection),
-    }
+    };
+    notifications.or_broken("rotate", &run, ended)
 }
 
 fn selection(args: &Args, sources: &Sources, moment: Moment) -> Result<Selection> {

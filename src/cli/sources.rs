@@ -40,6 +40,11 @@ impl Store {
         self.file.path()
     }
 
+    /// Refuses to go on with a file that somebody else has written since.
+    pub fn refuse_changed(&self) -> Result<()> {
+        self.file.refuse_changed()
+    }
+
     /// Keeps a copy of the sealed file as it is.
     pub fn keep_copy(&self, name: &RunId) -> Result<PathBuf> {
         self.file.keep_copy(name)

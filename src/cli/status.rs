@@ -1,6 +1,8 @@
 //! `status`: what is on the hosts now: generation, age, drift, owed restarts, last backup. It reads and does not touch.
 
 use super::fleet::{self, Errand, Moment};
+use super::last_runs::{LastRuns, MaxAge};
+use super::option_value::option_value;
 use super::shared::Timeout;
 use super::{Shared, sources::Sources, under_way};
 use crate::engine::Intent;
@@ -14,6 +16,9 @@ pub struct Args {
     /// Exit 3 if a secret's time to be rotated has come
     #[arg(long)]
     overdue: bool,
+    /// Exit 3 if the command's last good run on this machine is longer ago, such as 8d or audit=25h; without a command it is rotate
+    #[arg(long, value_name = "[COMMAND=]PERIOD", value_parser = option_value::<MaxAge>)]
+    max_age: Vec<MaxAge>,
     #[command(flatten)]
     timeout: Timeout,
 }
@@ -38,6 +43,9 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         host.overdue = late.iter().map(ToString::to_string).collect();
     }
     report.rotation = bundle.rotation().map(under_way::report);
+    if !args.max_age.is_empty() {
+        report.late = LastRuns::of(&shared.project()?.bundle)?.late(&args.max_age, moment.now);
+    }
     let is_due = args.overdue && report.hosts.iter().any(|host| !host.overdue.is_empty());
     let code = fleet::conclude(shared, &report, moment.now)?;
     Ok(if is_due && code == ExitCode::SUCCESS { ExitCode::from(3) } else { code })

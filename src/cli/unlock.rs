@@ -8,7 +8,7 @@ use std::path::Path;
 /// `--password-file` or DISTRIBUTE_PASSWORD_FILE, else `vault-password` beside the bundle; then each `--identity`.
 pub fn unlock(shared: &Shared, bundle: &Path) -> Result<Unlock> {
     let beside = bundle.with_file_name("vault-password");
-    let mut unlock = Unlock::new();
+    let mut unlock = empty();
     unlock = match &shared.password_file {
         Some(path) => {
             refuse_secret(path, "--password-file or DISTRIBUTE_PASSWORD_FILE")?;
@@ -22,6 +22,12 @@ pub fn unlock(shared: &Shared, bundle: &Path) -> Result<Unlock> {
         unlock = unlock.identity_file(path)?;
     }
     Ok(unlock)
+}
+
+/// Nothing at hand yet.
+pub(super) fn empty() -> Unlock {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|path| !path.is_empty());
+    Unlock::new().credentials_in(credentials.map(Into::into))
 }
 
 /// Refuses a path that is really a key or may be a password, before an error could show it. `given` is where it came from.

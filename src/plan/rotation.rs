@@ -63,6 +63,18 @@ pub struct Ground<'a, 'p> {
     pub now: DateTime<Utc>,
 }
 
+/// An old value that a provider still accepts.
+#[derive(Clone, Debug)]
+pub struct OldValue<'p> {
+    pub revocation: Revocation,
+    /// `None` if no policy says any more how to revoke it.
+    pub planned: Option<PlannedTurn<'p>>,
+    /// Hosts that had it: each must have the new value first.
+    pub holders: Vec<HostName>,
+    /// Hosts that are still to have it: it is the value that the bundle has for them.
+    pub users: Vec<HostName>,
+}
+
 /// How it stands with the age of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Age {
@@ -88,7 +100,7 @@ impl<'p> RotationPlan<'p> {
         let chosen = selection.choose(ground, &candidates)?;
         let mut plan = Self { turns: Vec::new(), skipped: chosen.without_policy };
         for (candidate, why) in chosen.turns {
-            match candidate.obstacle(ground, selection, limit) {
+            match candidate.obstacle(ground, limit) {
                 Obstacle::None => plan.turns.push(PlannedTurn { why, ..candidate }),
                 Obstacle::Elsewhere => {}
                 Obstacle::Told(skipped) => plan.skipped.push(*skipped),
@@ -122,7 +134,7 @@ impl<'p> RotationPlan<'p> {
     ///
     /// # Errors
     /// As for a plan.
-    pub fn revocations(ground: Ground<'_, 'p>) -> Result<Vec<(Revocation, Option<PlannedTurn<'p>>)>> {
+    pub fn revocations(ground: Ground<'_, 'p>) -> Result<Vec<OldValue<'p>>> {
         if ground.bundle.revocations().is_empty() {
             return Ok(Vec::new());
         }
@@ -132,7 +144,13 @@ impl<'p> RotationPlan<'p> {
             let found = candidates.iter().find(|candidate| candidate.turn.name == revocation.secret);
             found.filter(|candidate| candidate.policy.steps.revoke.is_some()).cloned()
         };
-        Ok(ground.bundle.revocations().iter().map(|revocation| (revocation.clone(), policy(revocation))).collect())
+        let old_value = |revocation: &Revocation| OldValue {
+            users: holdings.users(&revocation.secret, ground.bundle.revoking(&revocation.secret), ground.bundle),
+            holders: holders_before(revocation, &holdings, ground.bundle),
+            planned: policy(revocation),
+            revocation: revocation.clone(),
+        };
+        Ok(ground.bundle.revocations().iter().map(old_value).collect())
     }
 
     /// The hosts that any of these secrets is on, in inventory order.
@@ -145,9 +163,11 @@ impl<'p> RotationPlan<'p> {
     pub fn preview(&self, ground: Ground) -> Bundle {
         let mut preview = ground.bundle.clone();
         for (tag, planned) in self.turns.iter().enumerate() {
-            preview.set_pending(&planned.turn.name, planned.placeholder(2 * tag));
-            if let Some(public) = &planned.turn.public {
-                preview.set_pending(public, planned.placeholder(2 * tag + 1));
+            let names = [Some(&planned.turn.name), planned.turn.public.as_ref()].into_iter().flatten();
+            for (half, name) in names.enumerate() {
+                if preview.pending(name).is_none() {
+                    preview.set_pending(name, planned.placeholder(2 * tag + half));
+                }
             }
         }
         preview.rotated(ground.now)
@@ -172,7 +192,7 @@ impl PlannedTurn<'_> {
         Some(Revocation { secret: self.turn.name.clone(), public: self.turn.public.clone(), run: run.clone(), after })
     }
 
-    fn obstacle(&self, ground: Ground, selection: &Selection, limit: Option<&BTreeSet<HostName>>) -> Obstacle {
+    fn obstacle(&self, ground: Ground, limit: Option<&BTreeSet<HostName>>) -> Obstacle {
         let name = &self.turn.name;
         let command = format!("distribute rotate --secret {name}");
         let told = |why: String, command| {
@@ -190,11 +210,11 @@ impl PlannedTurn<'_> {
         }
         let outstanding = ground.bundle.revocations().iter().find(|revocation| revocation.secret == *name);
         match outstanding {
-            Some(revocation) if !selection.is_urgent() => told(
+            Some(revocation) => told(
                 format!("the value before this one is accepted until {}: that ends first", shown(revocation.after)),
                 None,
             ),
-            _ => Obstacle::None,
+            None => Obstacle::None,
         }
     }
 }
@@ -217,6 +237,14 @@ fn listed(names: &[&str]) -> String {
         0..=4 => names.join(", "),
         many => format!("{} and {} more", names[..3].join(", "), many - 3),
     }
+}
+
+/// The hosts of all secrets that had this old value: hosts that now have one each may have shared it.
+fn holders_before(revocation: &Revocation, holdings: &Holdings, bundle: &Bundle) -> Vec<HostName> {
+    let old = bundle.revoking(&revocation.secret);
+    let same = bundle.revocations().iter().filter(|other| bundle.revoking(&other.secret) == old);
+    let holders: BTreeSet<HostName> = same.flat_map(|other| holdings.holders(&other.secret, bundle)).collect();
+    holders.into_iter().collect()
 }
 
 /// Every secret that a policy is for, in the order of the policies.

@@ -3,6 +3,7 @@
 //! is the bundle's.
 
 mod action;
+mod notification;
 mod read;
 mod rollout;
 mod rotation_policy;
@@ -16,6 +17,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 pub use action::{Action, Consumer, Health, Probe};
+pub use notification::{Address, Channel, Notification, When};
 pub use rollout::{Rollout, Share};
 pub use rotation_policy::{Maker, RotationPolicy, Steps, ValueScope};
 pub use secret_glob::SecretGlob;
@@ -29,6 +31,8 @@ pub struct Playbook {
     pub rollout: Rollout,
     /// Where its files lie, and programs that it names by a relative path.
     pub directory: PathBuf,
+    /// Who hears of runs, in order.
+    pub notifications: Vec<Notification>,
 }
 
 /// One play: hosts, and the services whose secrets they get.
@@ -102,10 +106,11 @@ impl Playbook {
     /// Reads a .toml file, or a directory of them in the order of their names.
     pub fn load(path: &Path) -> Result<Self> {
         let files = TomlFiles::read(path, "playbook")?;
-        let (mut plays, mut rotations) = (Vec::new(), Vec::new());
+        let (mut plays, mut rotations, mut notifications) = (Vec::new(), Vec::new(), Vec::new());
         let mut rollout: Option<(Rollout, String)> = None;
         let mut places: HashMap<PlayName, String> = HashMap::new();
         for file in files.tables() {
+            notifications.extend(Notification::all(&file)?);
             for (play, place) in read::plays(&file)? {
                 if let Some(other) = places.insert(play.name.clone(), place.clone()) {
                     return Err(Error::new(format!("play \"{}\" is already in {other}", play.name)).at(place));
@@ -125,8 +130,8 @@ impl Playbook {
                 .hint("a play starts with [[play]], a name and the hosts"));
         }
         let rollout = rollout.map(|(table, _)| table).unwrap_or_default();
-        let directory = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
-        Ok(Self { plays, rotations, rollout, directory: directory.to_owned() })
+        let directory = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) }.to_owned();
+        Ok(Self { plays, rotations, rollout, notifications, directory })
     }
 }
 

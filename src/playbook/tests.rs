@@ -46,6 +46,57 @@ hosts = "all"
 batch = 1
 "#;
 
+#[track_caller]
+fn notifications(text: &str) -> Result<Vec<Notification>> {
+    let play = "[[play]]\nname = 'p'\nhosts = 'all'\n";
+    load_files(&[("a.toml", &format!("{play}{text}"))]).map(|playbook| playbook.notifications)
+}
+
+#[test]
+fn who_is_told_is_read_in_order() {
+    let text = "\
+        [[notify]]\nwebhook = 'https://ops.example.com/hook'\nsign = 'ops.KEY'\non = ['rotate', 'audit']\nwhen = 'failure'\n\
+        [[notify]]\nhealthchecks = { secret = 'ops.PING' }\n\
+        [[notify]]\nsendmail = 'ops@example.com'\n";
+    let [hook, ping, mail] = &notifications(text).unwrap()[..] else { panic!("three") };
+    let url = Address::Plain("https://ops.example.com/hook".to_owned());
+    assert_eq!(hook.channel, Channel::Webhook { url, sign: Some("ops.KEY".to_owned()) });
+    assert_eq!((&hook.on[..], hook.when), (&["rotate", "audit"][..], When::Failure));
+    assert_eq!(ping.channel, Channel::Healthchecks { url: Address::Secret("ops.PING".to_owned()) });
+    assert_eq!((&ping.on[..], ping.when), (&["rotate"][..], When::Change));
+    let (to, program) = ("ops@example.com".to_owned(), "/usr/sbin/sendmail".to_owned());
+    assert_eq!(mail.channel, Channel::Sendmail { to, from: None, program });
+    assert!(mail.place.ends_with("a.toml:11"), "{}", mail.place);
+}
+
+#[test]
+fn a_notification_that_says_nothing_clear_is_refused() {
+    for (text, expected) in [
+        ("when = 'always'", "not exactly one way to tell somebody"),
+        ("webhook = 'https://POISON'\nsendmail = 'a@b'", "not exactly one way to tell somebody"),
+        ("webhok = 'https://POISON'", "did you mean \"webhook\"?"),
+        ("webhook = 'https://POISON'\nsing = 'a.B'", "did you mean \"sign\"?"),
+        ("webhook = 1", "must be a string"),
+        ("webhook = { secert = 'a.B' }", "did you mean \"secret\"?"),
+        ("webhook = {}", "\"secret\" is missing"),
+        ("webhook = 'https://POISON'\non = []", "it is empty"),
+        ("webhook = 'https://POISON'\non = ['rotat']", "did you mean `rotate`?"),
+        ("webhook = 'https://POISON'\nwhen = 'allways'", "did you mean `always`?"),
+        ("healthchecks = 'https://POISON'\nwhen = 'always'", "unknown key \"when\""),
+        ("sendmail = '-t'", "is not a mail address"),
+        ("sendmail = 'a@b, c@d'", "one address alone"),
+        ("sendmail = \"a@b\\nBcc: c\"", "is not a mail address"),
+        ("sendmail = 'a@b'\nfrom = \"a\\rb\"", "is not a mail address"),
+        ("sendmail = 'a@b'\nprogram = 'sendmail'", "not an absolute path"),
+    ] {
+        let error = notifications(&format!("[[notify]]\n{text}\n")).unwrap_err();
+        let whole = format!("{error} {}", error.hints().join(" "));
+        assert!(whole.contains("a.toml:") && whole.contains(expected), "{text}: {whole}");
+        assert!(!whole.contains("POISON"), "{whole}");
+    }
+    assert!(notifications("[notify]\nwebhook = 'https://x'\n").unwrap_err().message().contains("[[notify]]"));
+}
+
 #[test]
 fn a_playbook_is_read_in_order() {
     let playbook = load_files(&[("a.toml", SAMPLE)]).unwrap();

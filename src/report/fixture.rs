@@ -14,6 +14,7 @@ pub(super) fn audit(hosts: Vec<HostReport>) -> Report {
         interrupted: false,
         would_fix: false,
         fail_on: Some(Severity::Low),
+        late: Vec::new(),
         hosts,
         rotation: None,
     }

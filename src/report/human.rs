@@ -1,9 +1,9 @@
 //! A report for a person: what changed where, failures folded by cause, and at the end a recap, a line a host, as Ansible users know it.
 
-use super::{Event, FileReport, HostReport, Report, RotationReport, audited};
+use super::{Event, FileReport, HostReport, Late, Report, RotationReport, audited};
 use crate::plan::{Change, Finding};
 use crate::words::{Failure, HostName, Outcome, Period, RunId};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use std::fmt::Write;
 
 /// Findings of one host that are listed before the rest is only counted.
@@ -33,6 +33,7 @@ pub fn human(report: &Report, now: DateTime<Utc>) -> String {
     }
     text.push_str(&failures(report));
     text.extend(report.rotation.iter().map(RotationReport::end_text));
+    text.extend(report.late.iter().map(|late| late_line(late, now)));
     text.push_str(&recap(report));
     text
 }
@@ -132,6 +133,20 @@ fn state(host: &HostReport, now: DateTime<Utc>) -> Vec<String> {
         None => "  last backup: none".to_owned(),
     });
     lines
+}
+
+fn late_line(late: &Late, now: DateTime<Utc>) -> String {
+    let last = match late.last {
+        None => "no good run on this machine".to_owned(),
+        Some(last) if last > now => {
+            let last = last.to_rfc3339_opts(SecondsFormat::Secs, true);
+            format!("last good run in the future, {last}: the clock jumped back")
+        }
+        Some(last) => {
+            format!("last good run {} ago", Period::from_secs((now - last).num_seconds().unsigned_abs()))
+        }
+    };
+    format!("{}: {last}, --max-age {}\n", late.command, late.max_age)
 }
 
 /// Hosts that failed in the same way are one paragraph: how, who, and what to do.

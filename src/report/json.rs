@@ -1,7 +1,8 @@
 //! A report as one JSON document, `distribute.report/1`. Fields are added, never changed.
 
-use super::{FileReport, HostReport, Report};
+use super::{FileReport, HostReport, Late, Report};
 use crate::words::Outcome;
+use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 /// The document as text, for stdout.
@@ -23,12 +24,21 @@ pub fn json(report: &Report) -> String {
             "findings": report.findings(),
             "accepted": report.accepted(),
         },
+        "late": report.late.iter().map(late_value).collect::<Vec<_>>(),
         "hosts": report.hosts.iter().map(|host| host_value(host, report.diff)).collect::<Vec<_>>(),
     });
     if let Some(rotation) = &report.rotation {
         document["rotation"] = rotation.json();
     }
     format!("{document:#}\n")
+}
+
+fn late_value(late: &Late) -> Value {
+    json!({
+        "command": late.command,
+        "last": late.last.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true)),
+        "max_age_seconds": late.max_age.as_secs(),
+    })
 }
 
 fn host_value(host: &HostReport, diff: bool) -> Value {

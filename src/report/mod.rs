@@ -10,7 +10,8 @@ mod metrics;
 mod rotation;
 
 use crate::plan::{Change, Finding, KeyChange, Severity};
-use crate::words::{Failure, HostName, Outcome, RunId, ServiceName};
+use crate::words::{Failure, HostName, Outcome, Period, RunId, ServiceName};
+use chrono::{DateTime, Utc};
 
 pub use human::{human, progress};
 pub use json::json;
@@ -44,10 +45,21 @@ pub struct Report {
     pub would_fix: bool,
     /// Of an audit: findings at or above this make it exit 3.
     pub fail_on: Option<Severity>,
+    /// Of a status: commands whose last good run is too long ago.
+    pub late: Vec<Late>,
     /// In inventory order.
     pub hosts: Vec<HostReport>,
     /// Of `rotate`.
     pub rotation: Option<RotationReport>,
+}
+
+/// A command that should have run by now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    pub command: &'static str,
+    /// The last good run on this machine; one in the future counts for nothing.
+    pub last: Option<DateTime<Utc>>,
+    pub max_age: Period,
 }
 
 /// What happened to one host.
@@ -183,7 +195,15 @@ impl Report {
 
     /// Did a rotation not come to its end, be it that every host is well?
     fn has_failed(&self) -> bool {
-        self.command == "rotate" && self.rotation.as_ref().is_some_and(|rotation| rotation.state.is_failure())
+        self.command == "rotate" && self.rotation.as_ref().is_some_and(RotationReport::has_failed)
+    }
+
+    /// Was nothing to be rotated, and is all well? Then `rotate -q` has nothing to say.
+    pub fn says_nothing(&self) -> bool {
+        let is_idle = |rotation: &RotationReport| {
+            rotation.state == RotationState::Nothing && rotation.skipped.is_empty() && rotation.revoked.is_empty()
+        };
+        self.exit_status() == 0 && self.rotation.as_ref().is_some_and(is_idle)
     }
 
     /// 0, 2, 3, 4 or 130, as the design says.
@@ -192,7 +212,8 @@ impl Report {
             () if self.interrupted => 130,
             () if self.count(Outcome::Failed) > 0 || self.has_failed() => 2,
             () if self.count(Outcome::Unreachable) > 0 => 4,
-            () if self.is_departed() || self.rotation.as_ref().is_some_and(RotationReport::has_missed) => 3,
+            () if self.is_departed() || !self.late.is_empty() => 3,
+            () if self.rotation.as_ref().is_some_and(RotationReport::has_missed) => 3,
             () => 0,
         }
     }
@@ -228,6 +249,11 @@ mod tests {
         ];
         for (interrupted, hosts, status) in cases {
             let report = Report { interrupted, fail_on: Some(Severity::Medium), ..audit(hosts) };
+            assert_eq!(report.exit_status(), status, "{report:?}");
+        }
+        let late = Late { command: "rotate", last: None, max_age: Period::from_secs(1) };
+        for (outcome, status) in [(Ok, 3), (Unreachable, 4)] {
+            let report = Report { late: vec![late.clone()], ..audit(vec![came_to(outcome, None)]) };
             assert_eq!(report.exit_status(), status, "{report:?}");
         }
         // Commands that were not asked to fail on findings do not.

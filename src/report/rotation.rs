@@ -24,6 +24,8 @@ pub struct RotationReport {
     pub revoke_later: Vec<LaterRevocation>,
     /// Where the bundle as it was before is kept.
     pub copy: Option<String>,
+    /// It went everywhere, and yet something of ours could not be done.
+    pub is_stuck: bool,
     /// What happened and what to do, as a paragraph.
     pub message: String,
 }
@@ -102,11 +104,6 @@ impl RotationState {
             Self::UnderWay => "under-way",
         }
     }
-
-    /// Did it not come to the end that was wanted?
-    pub const fn is_failure(self) -> bool {
-        matches!(self, Self::PutBack | Self::UnderWay)
-    }
 }
 
 impl Values {
@@ -163,8 +160,14 @@ impl RotationReport {
             revoked: Vec::new(),
             revoke_later: Vec::new(),
             copy: None,
+            is_stuck: false,
             message: String::new(),
         }
+    }
+
+    /// Did it not come to the end that was wanted?
+    pub fn has_failed(&self) -> bool {
+        self.is_stuck || matches!(self.state, RotationState::PutBack | RotationState::UnderWay)
     }
 
     /// Was something left undone that was asked for, or that is due?

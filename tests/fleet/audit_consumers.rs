@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// systemd as the first process of a host, in a cgroup of its own. sshd stays out of it.
-const SYSTEMD: &str = r#"
+pub const SYSTEMD: &str = r#"
 U=/run/units
 mkdir -p $U /run/gen /run/cg
 for t in sysinit basic shutdown default; do printf '[Unit]\nDefaultDependencies=no\n' > $U/$t.target; done
@@ -31,11 +31,11 @@ exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=test SYSTEMD_UNIT_PATH=
 "#;
 
 /// The cgroups of a host, which do not go when it goes. To be made before it, so that it is dropped after it.
-struct Cgroup(String);
+pub struct Cgroup(pub String);
 
 impl Cgroup {
     /// `None` where there can be none.
-    fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let cgroup = Self(format!("distribute-{}", random_hex(8)));
         let can = Path::new("/usr/lib/systemd/systemd").exists() && cgroup.sh("mkdir /mnt/$1 && rmdir /mnt/$1");
         can.then_some(cgroup)

@@ -22,6 +22,7 @@ mod enrolment;
 mod example;
 mod interrupt;
 mod rotation;
+mod schedule;
 mod small;
 mod strangers;
 mod trouble;

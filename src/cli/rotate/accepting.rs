@@ -67,6 +67,10 @@ impl<'p> Saga<'p> {
                     planned.turn.name
                 )));
             }
+            if self.told.secrets[index].provider == Provider::Old {
+                // It may have told the provider already.
+                self.told.secrets[index].provider = Provider::Unknown;
+            }
             let name = planned.turn.name.clone();
             let mut bundle = self.sources.bundle.clone();
             bundle.set_pending(&name, value);

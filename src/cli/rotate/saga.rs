@@ -7,11 +7,13 @@ use super::programs::Programs;
 use super::telling;
 use crate::bundle::{Bundle, OldValues, Rotation, SecretName, system_random};
 use crate::cli::fleet::{self, Moment};
+use crate::cli::last_runs;
+use crate::cli::notifications::Notifications;
 use crate::cli::{Shared, sources::Sources};
 use crate::engine::Intent;
 use crate::plan::rotation::{Ground, PlannedTurn, RotationPlan, Selection};
 use crate::playbook::{Maker, Playbook};
-use crate::report::{HostReport, Provider, RotatedSecret, RotationReport, RotationState, Values};
+use crate::report::{HostReport, Provider, Report, RotatedSecret, RotationReport, RotationState, Values};
 use crate::words::{Error, HostName, Result, RunId};
 use chrono::Utc;
 use std::collections::BTreeSet;
@@ -34,6 +36,7 @@ pub struct Saga<'p> {
     /// One each of those that were visited.
     pub(super) reports: Vec<HostReport>,
     pub(super) told: RotationReport,
+    notifications: &'p Notifications,
 }
 
 impl<'p> Saga<'p> {
@@ -43,6 +46,7 @@ impl<'p> Saga<'p> {
         playbook: &'p Playbook,
         moment: Moment,
         timeout: Option<Duration>,
+        notifications: &'p Notifications,
     ) -> Self {
         let run = RunId::new(sources.bundle.generation() + 1, moment.now, moment.random);
         Self {
@@ -57,6 +61,7 @@ impl<'p> Saga<'p> {
             hosts: Vec::new(),
             reports: Vec::new(),
             told: RotationReport::new(RotationState::Nothing),
+            notifications,
         }
     }
 
@@ -72,10 +77,10 @@ impl<'p> Saga<'p> {
         self.plan(selection, false)?;
         if self.turns.is_empty() {
             self.told.message = telling::nothing(self.playbook, selection);
-            return self.conclude(false);
+            return self.conclude();
         }
-        self.seal()?;
-        self.forward(selection.is_urgent())
+        self.seal(selection.is_urgent())?;
+        self.forward()
     }
 
     /// Goes on with the rotation that is under way.
@@ -85,7 +90,7 @@ impl<'p> Saga<'p> {
             return self.check(&Selection::default());
         }
         let _lock = self.set_off()?;
-        self.forward(false)
+        self.forward()
     }
 
     /// Gives everybody the old values again.
@@ -104,20 +109,21 @@ impl<'p> Saga<'p> {
     pub fn revoke(mut self) -> Result<ExitCode> {
         self.sources.refuse_under_way()?;
         if self.shared.check {
-            self.told.message = telling::would_revoke(self.due_revocations(false).map(|due| &due.secret));
-            return self.conclude(false);
+            self.told.message = telling::would_revoke(&self.due_revocations(false));
+            return self.conclude();
         }
         let _lock = self.set_off()?;
         self.revoke_due(false)?;
         if self.told.revoked.is_empty() && self.told.revoke_later.is_empty() {
             self.told.message = "there is no old value to revoke".to_owned();
         }
-        self.conclude(false)
+        self.conclude()
     }
 
     /// From here on a signal no longer ends the program at once: it ends between two steps.
     fn set_off(&self) -> Result<RotationLock> {
         let lock = RotationLock::take(self.sources.store().path())?;
+        self.sources.store().refuse_changed()?;
         self.sources.interrupt.set_off();
         Ok(lock)
     }
@@ -126,16 +132,21 @@ impl<'p> Saga<'p> {
     fn plan(&mut self, selection: &Selection, presumes: bool) -> Result<()> {
         let mut bundle = self.sources.bundle.clone();
         if presumes {
-            let due: Vec<SecretName> =
-                self.due_revocations(selection.is_urgent()).map(|due| due.secret.clone()).collect();
+            let outstanding = bundle.revocations().iter();
+            let due = outstanding.filter(|revocation| selection.is_urgent() || revocation.after <= self.moment.now);
+            let due: Vec<SecretName> = due.map(|revocation| revocation.secret.clone()).collect();
             due.iter().for_each(|secret| bundle.revoked(secret));
         }
-        let limit: Option<BTreeSet<HostName>> =
-            self.shared.hosts.is_some().then(|| self.sources.hosts.iter().cloned().collect());
+        let limit = self.limit();
         let ground = Ground { bundle: &bundle, ..self.ground() };
         let plan = RotationPlan::new(ground, selection, limit.as_ref())?;
         let preview = plan.preview(ground);
         self.take(plan, preview)
+    }
+
+    /// The hosts that were named; `None` means all.
+    pub(super) fn limit(&self) -> Option<BTreeSet<HostName>> {
+        self.shared.hosts.is_some().then(|| self.sources.hosts.iter().cloned().collect())
     }
 
     /// That of the rotation under way. What the providers accept and the hosts have is not known.
@@ -187,16 +198,18 @@ impl<'p> Saga<'p> {
 
     /// Connects and compares, with values that stand for those to come.
     fn check(mut self, selection: &Selection) -> Result<ExitCode> {
+        let due = self.due_revocations(selection.is_urgent());
+        let revoking = if due.is_empty() { String::new() } else { telling::would_revoke(&due) + "; " };
         if self.turns.is_empty() {
-            self.told.message = telling::nothing(self.playbook, selection);
-            return self.conclude(false);
+            self.told.message = revoking + &telling::nothing(self.playbook, selection);
+            return self.conclude();
         }
         self.told.state = RotationState::Planned;
         let plan = RotationPlan { turns: self.turns.clone(), skipped: Vec::new() };
         let preview = plan.preview(self.ground());
         let hosts = self.hosts.clone();
         let report = self.with_bundle(preview, |saga| saga.visit(&hosts, Intent::Check, false))?;
-        self.told.message = telling::planned(&self.turns, &self.playbook.rollout);
+        self.told.message = revoking + &telling::planned(&self.turns, &self.playbook.rollout);
         self.show_check(report.hosts)
     }
 
@@ -206,19 +219,20 @@ impl<'p> Saga<'p> {
         let keys = reports.iter_mut().flat_map(|host| &mut host.files).flat_map(|file| &mut file.keys);
         keys.for_each(|key| key.fingerprint = "new".to_owned());
         self.reports = reports;
-        self.conclude(false)
+        self.conclude()
     }
 
     // The way there.
 
     /// New values into the bundle, beside those that everybody has; a copy of the bundle as it was first.
-    fn seal(&mut self) -> Result<()> {
+    fn seal(&mut self, is_urgent: bool) -> Result<()> {
         let name = RunId::new(self.sources.bundle.generation(), self.moment.now, self.moment.random);
         let copy = self.sources.store().keep_copy(&name)?;
         self.told.copy = Some(copy.display().to_string());
         let secrets = self.turns.iter().map(|planned| planned.turn.clone()).collect();
         let mut bundle = self.sources.bundle.clone();
-        bundle.begin_rotation(Rotation { run: self.run.clone(), started: self.moment.now, secrets });
+        let (run, started) = (self.run.clone(), self.moment.now);
+        bundle.begin_rotation(Rotation { run, started, is_urgent, secrets });
         for planned in &self.turns {
             let Maker::Generator(generator) = planned.policy.generate else { continue };
             let made = generator.generate(&mut system_random)?;
@@ -238,11 +252,11 @@ impl<'p> Saga<'p> {
         Ok(())
     }
 
-    fn forward(mut self, is_urgent: bool) -> Result<ExitCode> {
+    fn forward(mut self) -> Result<ExitCode> {
         self.told.state = RotationState::UnderWay;
         self.told.run = Some(self.run.clone());
         match self.advance() {
-            Ok(()) => self.commit(is_urgent),
+            Ok(()) => self.commit(),
             Err(Halt::Interrupted) => self.stay(),
             Err(halt) => self.put_back(Some(halt)),
         }
@@ -259,8 +273,10 @@ impl<'p> Saga<'p> {
     }
 
     /// Everybody has the new values: from here on they are the values.
-    fn commit(mut self, is_urgent: bool) -> Result<ExitCode> {
+    fn commit(mut self) -> Result<ExitCode> {
+        // Hours may have gone since it began, and the overlap begins now.
         let now = Utc::now();
+        let is_urgent = self.sources.bundle.rotation().is_some_and(|rotation| rotation.is_urgent);
         let revocations = self.turns.iter().filter_map(|planned| {
             let revocation = planned.revocation(&self.run, now, is_urgent)?;
             Some((revocation, OldValues { secret: planned.old.clone()?, public: planned.old_public.clone() }))
@@ -270,22 +286,23 @@ impl<'p> Saga<'p> {
         bundle.commit_rotation(self.moment.now, revocations);
         if let Err(error) = self.save(bundle) {
             self.told.message = telling::not_committed(&self.told, &error);
-            return self.conclude(true);
+            return self.conclude();
         }
         self.told.state = RotationState::Done;
         self.told.secrets.iter_mut().for_each(|secret| secret.bundle = Values::New);
         if let Err(error) = self.revoke_due(false) {
+            self.told.is_stuck = true;
             self.told.message = telling::not_revoked(&error);
-            return self.conclude(true);
+            return self.conclude();
         }
         self.told.message = telling::done(&self.told, &self.reports);
-        self.conclude(false)
+        self.conclude()
     }
 
     /// Interrupted: left as it is, for whoever resumes or aborts it.
     fn stay(mut self) -> Result<ExitCode> {
         self.told.message = telling::interrupted(&self.told);
-        self.conclude(false)
+        self.conclude()
     }
 
     // The way back.
@@ -294,38 +311,41 @@ impl<'p> Saga<'p> {
     fn put_back(mut self, halt: Option<Halt>) -> Result<ExitCode> {
         self.told.state = RotationState::UnderWay;
         self.told.run = Some(self.run.clone());
-        let visited: Vec<HostName> = match &halt {
-            Some(_) => self.reports.iter().map(|report| report.host.clone()).collect(),
-            None => self.hosts.clone(),
-        };
+        let touched =
+            self.told.hosts.iter().filter(|(host, values)| {
+                *values != Values::Old || self.reports.iter().any(|report| report.host == *host)
+            });
+        let touched: Vec<HostName> = touched.map(|(host, _)| host.clone()).collect();
         if let Some(Halt::Failed { why, .. }) = &halt {
             self.shared.say(format_args!("putting everything back: {why}"));
         }
         let mut stuck = self.undo(|planned| !planned.policy.accepts_both());
-        let interrupted = self.bring_back(&visited)?;
+        let interrupted = self.bring_back(&touched).unwrap_or_else(|error| {
+            stuck.push(error.to_string());
+            false
+        });
         // Where both values are accepted, nobody is left without one while hosts go back.
         stuck.extend(self.undo(|planned| planned.policy.accepts_both()));
         if interrupted || !stuck.is_empty() {
             self.told.message = telling::not_undone(&self.told, halt.as_ref(), &stuck);
-            return self.conclude(true);
+            return self.conclude();
         }
         let mut bundle = self.sources.bundle.clone();
         bundle.drop_rotation();
         if let Err(error) = self.save(bundle) {
             self.told.message = telling::not_dropped(&self.told, halt.as_ref(), &error);
-            return self.conclude(true);
+            return self.conclude();
         }
         self.told.state = if halt.is_some() { RotationState::PutBack } else { RotationState::Aborted };
         self.told.message = telling::put_back(&self.told, halt.as_ref());
-        self.conclude(halt.is_some())
+        self.conclude()
     }
 
     // The end.
 
-    /// `has_failed` for trouble that no host's report tells.
-    pub(super) fn conclude(self, has_failed: bool) -> Result<ExitCode> {
+    fn conclude(self) -> Result<ExitCode> {
         let (check, diff) = (self.shared.check, self.shared.diff);
-        let report = crate::report::Report {
+        let report = Report {
             command: "rotate",
             run: self.run.clone(),
             check,
@@ -333,10 +353,17 @@ impl<'p> Saga<'p> {
             interrupted: self.sources.interrupt.has_come(),
             would_fix: false,
             fail_on: None,
+            late: Vec::new(),
             hosts: self.reports,
             rotation: Some(self.told),
         };
-        let code = fleet::conclude(self.shared, &report, self.moment.now)?;
-        Ok(if has_failed && code == ExitCode::SUCCESS { ExitCode::from(2) } else { code })
+        last_runs::note(self.shared, &report, self.moment.now);
+        // From cron, silence means that all is well.
+        let code = match self.shared.quiet && !self.shared.is_json() && report.says_nothing() {
+            true => Ok(ExitCode::SUCCESS),
+            false => fleet::conclude(self.shared, &report, self.moment.now),
+        };
+        self.notifications.end_of(&report);
+        code
     }
 }

@@ -37,8 +37,8 @@ pub fn planned(turns: &[PlannedTurn], rollout: &Rollout) -> String {
     format!("{steps}everything would be put back {}", rollout.max_fail_text())
 }
 
-pub fn would_revoke<'a>(due: impl Iterator<Item = &'a SecretName>) -> String {
-    let due: Vec<String> = due.map(ToString::to_string).collect();
+pub fn would_revoke(due: &[SecretName]) -> String {
+    let due: Vec<String> = due.iter().map(ToString::to_string).collect();
     match due.is_empty() {
         true => "there is no old value to revoke".to_owned(),
         false => format!("would revoke the old value of {}", due.join(", ")),
@@ -47,6 +47,9 @@ pub fn would_revoke<'a>(due: impl Iterator<Item = &'a SecretName>) -> String {
 
 pub fn done(told: &RotationReport, reports: &[HostReport]) -> String {
     let (secrets, missing) = (count(told.secrets.len(), "secret"), behind(told));
+    if told.hosts.is_empty() {
+        return format!("{secrets} rotated; no host holds it");
+    }
     let hosts = told.hosts.len() - missing.len();
     let done = format!("{secrets} rotated; {} the new values", have(hosts));
     if missing.is_empty() {

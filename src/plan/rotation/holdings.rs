@@ -49,6 +49,15 @@ impl Holdings {
         bundle.value(&bundle.effective(name, host, &holding.groups)?).cloned()
     }
 
+    /// The hosts to which the bundle gives this value of it, in whatever layer.
+    pub fn users(&self, name: &SecretName, value: Option<&Secret>, bundle: &Bundle) -> Vec<HostName> {
+        let has = |holding: &&Holding| {
+            let now = holding.effective(name, bundle);
+            value.is_some() && now.and_then(|name| bundle.value(&name)) == value
+        };
+        self.0.iter().filter(has).map(|holding| holding.host.clone()).collect()
+    }
+
     /// Services that act on the hosts which have it.
     pub fn acting(&self, name: &SecretName, host: Option<&HostName>, bundle: &Bundle) -> Vec<ServiceName> {
         let on = |holding: &&Holding| match host {

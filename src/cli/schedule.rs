@@ -1,0 +1,262 @@
+//! `schedule`: what runs rotate, audit and backup with nobody watching: systemd timers, or lines of a crontab.
+
+mod call;
+mod cron_block;
+mod crontab;
+mod job;
+mod outcome;
+mod schedule_time;
+mod systemctl;
+mod unit;
+mod unit_directory;
+
+use super::Shared;
+use super::option_value::option_value;
+use super::shared::{print_note, print_result};
+use crate::words::{FileName, Result};
+use call::{Call, project_of};
+use cron_block::CronBlock;
+use job::Job;
+use outcome::Outcome;
+use schedule_time::ScheduleTime;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use systemctl::Systemctl;
+use unit::{Manager, units};
+use unit_directory::{Entry, UnitDirectory};
+
+const AFTER: &str = "\
+Examples:
+  distribute schedule print --systemd       the units, to read or to put into configuration management
+  distribute schedule install --systemd     as root: write them, and start the timers
+  distribute schedule install --cron --rotate-at 'Sat 23:30'
+  distribute schedule install --cron --remove";
+
+/// Writes what runs rotate and backup weekly and audit daily: systemd timers or lines of a crontab
+#[derive(clap::Args)]
+#[command(after_help = AFTER)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    /// Write them to stdout
+    Print(Kind),
+    /// Put them where they take effect; what is there already is left alone. With --check: say what would be written
+    Install {
+        #[command(flatten)]
+        kind: Kind,
+        /// Take them out again
+        #[arg(long)]
+        remove: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct Kind {
+    /// Units for systemd: a service and a timer each
+    #[arg(long, required_unless_present = "cron", conflicts_with = "cron")]
+    systemd: bool,
+    /// Lines for your crontab
+    #[arg(long)]
+    cron: bool,
+    /// Units of your own systemd, not the system's
+    #[arg(long, conflicts_with = "cron")]
+    user: bool,
+    /// Where the units go, in place of where systemd looks for them; then no timer is started
+    // Not named `directory`: to clap that is -C.
+    #[arg(long = "directory", value_name = "DIR", conflicts_with = "cron")]
+    unit_directory: Option<PathBuf>,
+    /// What the names of the units begin with: one for each project
+    #[arg(long, value_name = "NAME", default_value = "distribute", value_parser = option_value::<FileName>)]
+    name: FileName,
+    /// When new values are made: [WEEKDAY ]HH:MM
+    #[arg(long, value_name = "TIME", default_value = "Sun 02:00", value_parser = option_value::<ScheduleTime>)]
+    rotate_at: ScheduleTime,
+    /// When the hosts are read
+    #[arg(long, value_name = "TIME", default_value = "03:00", value_parser = option_value::<ScheduleTime>)]
+    audit_at: ScheduleTime,
+    /// When backups are made
+    #[arg(long, value_name = "TIME", default_value = "Sun 04:00", value_parser = option_value::<ScheduleTime>)]
+    backup_at: ScheduleTime,
+}
+
+impl Kind {
+    fn jobs(&self) -> [Job; 3] {
+        job::jobs(self.rotate_at, self.audit_at, self.backup_at)
+    }
+
+    fn manager(&self) -> Manager {
+        if self.user { Manager::User } else { Manager::System }
+    }
+
+    fn directory(&self, shared: &Shared) -> Result<UnitDirectory> {
+        UnitDirectory::new(self.unit_directory.as_deref(), self.manager(), project_of(shared)?)
+    }
+
+    fn timers(&self) -> Vec<String> {
+        self.jobs().iter().map(|job| format!("{}-{}.timer", self.name, job.name)).collect()
+    }
+}
+
+pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
+    match args.action {
+        Action::Print(kind) if kind.cron => print_cron(&kind, shared)?,
+        Action::Print(kind) => print_units(&kind, shared)?,
+        Action::Install { kind, remove } if kind.cron => install_cron(&kind, remove, shared)?,
+        Action::Install { kind, remove } => install_units(&kind, remove, shared)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_cron(kind: &Kind, shared: &Shared) -> Result<()> {
+    let text = CronBlock::new(&Call::of(shared)?, &kind.jobs())?.text();
+    let result = json!({ "kind": "cron", "text": text });
+    print(shared, kind, result, &text)
+}
+
+fn print_units(kind: &Kind, shared: &Shared) -> Result<()> {
+    let call = Call::of(shared)?;
+    let directory = kind.directory(shared)?;
+    let units = units(&call, &kind.jobs(), kind.name.as_str(), kind.manager());
+    let shown: Vec<String> =
+        units.iter().map(|unit| headed(&directory.place(unit).display().to_string(), &unit.text)).collect();
+    let files = units.iter().map(|unit| json!({ "path": directory.place(unit), "text": unit.text }));
+    print(shared, kind, json!({ "kind": "systemd", "files": files.collect::<Vec<_>>() }), &shown.join("\n"))
+}
+
+fn headed(path: &str, text: &str) -> String {
+    format!("# {path}\n{text}")
+}
+
+/// One document, or the text for people.
+fn print(shared: &Shared, kind: &Kind, result: Value, text: &str) -> Result<()> {
+    if !shared.is_json() {
+        return print_result(text);
+    }
+    let mut document = json!({ "schema": "distribute.schedule/1", "check": shared.check });
+    let jobs = kind.jobs();
+    let jobs = jobs.iter().map(|job| {
+        json!({ "name": job.name, "at": job.at.to_string(), "calendar": job.at.calendar(), "cron": job.at.cron(), "words": job.words })
+    });
+    document["jobs"] = jobs.collect();
+    if let (Some(document), Value::Object(fields)) = (document.as_object_mut(), result) {
+        document.extend(fields);
+    }
+    print_result(&format!("{document:#}\n"))
+}
+
+fn install_cron(kind: &Kind, remove: bool, shared: &Shared) -> Result<()> {
+    let before = crontab::read()?;
+    let old = before.as_deref().unwrap_or_default();
+    let (block, after) = match remove {
+        true => (String::new(), CronBlock::of(&project_of(shared)?).take_from(old)?),
+        false => {
+            let block = CronBlock::new(&Call::of(shared)?, &kind.jobs())?;
+            (block.text(), block.put_into(old)?)
+        }
+    };
+    let outcome = match (remove, old == after) {
+        (true, true) => Outcome::Absent,
+        (true, false) => Outcome::Removed,
+        (false, same) if same => Outcome::Unchanged,
+        (false, _) if before.is_none() => Outcome::Created,
+        (false, _) => Outcome::Changed,
+    };
+    if outcome.is_change() && !shared.check {
+        crontab::replace(&after)?;
+    }
+    let result = json!({ "kind": "cron", "outcome": outcome.as_str(), "text": block });
+    let shown = if shared.check && outcome.is_change() { block } else { String::new() };
+    print(shared, kind, result, &(shown + &said(shared, outcome, "the crontab")))
+}
+
+fn install_units(kind: &Kind, remove: bool, shared: &Shared) -> Result<()> {
+    let directory = kind.directory(shared)?;
+    let call = if remove { Call::to_remove(shared)? } else { Call::of(shared)? };
+    let units = units(&call, &kind.jobs(), kind.name.as_str(), kind.manager());
+    let entries = directory.compare(units, !remove)?;
+    let started = if shared.check { None } else { Some(apply(kind, remove, &directory, &entries, shared)?) };
+    let files = entries
+        .iter()
+        .map(|entry| json!({ "path": entry.path, "text": entry.text, "outcome": entry.outcome.as_str() }));
+    let result =
+        json!({ "kind": "systemd", "timers": started.map(Timers::as_str), "files": files.collect::<Vec<_>>() });
+    let mut text: String = entries.iter().map(|entry| entry_text(shared, entry)).collect();
+    text += match started {
+        Some(Timers::Started) => "the timers run\n",
+        Some(Timers::Stopped) => "the timers are stopped\n",
+        _ => "",
+    };
+    print(shared, kind, result, &text)
+}
+
+/// What became of the timers.
+#[derive(Clone, Copy)]
+enum Timers {
+    Started,
+    Stopped,
+    Unchanged,
+    /// No systemd of that kind runs here, or the units went to a directory of the user's choice.
+    Left,
+}
+
+impl Timers {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Stopped => "stopped",
+            Self::Unchanged => "unchanged",
+            Self::Left => "left",
+        }
+    }
+}
+
+fn apply(kind: &Kind, remove: bool, directory: &UnitDirectory, entries: &[Entry], shared: &Shared) -> Result<Timers> {
+    let is_change = entries.iter().any(|entry| entry.outcome.is_change());
+    let systemctl = Systemctl::running(kind.manager()).filter(|_| kind.unit_directory.is_none());
+    let (Some(systemctl), timers) = (systemctl, kind.timers()) else {
+        directory.apply(entries)?;
+        if is_change && !remove {
+            let user = if kind.user { "--user " } else { "" };
+            let start = format!(
+                "no timer was started; where systemd runs: systemctl {user}enable --now {}",
+                kind.timers().join(" ")
+            );
+            print_note(shared, &start);
+        }
+        return Ok(Timers::Left);
+    };
+    match (remove, is_change) {
+        (true, true) => {
+            systemctl.turn_off(&timers)?;
+            directory.apply(entries)?;
+            systemctl.reload()?;
+            Ok(Timers::Stopped)
+        }
+        (false, false) if systemctl.are_on(&timers)? => Ok(Timers::Unchanged),
+        (true, false) => Ok(Timers::Unchanged),
+        (false, _) => {
+            directory.apply(entries)?;
+            systemctl.turn_on(&timers)?;
+            Ok(Timers::Started)
+        }
+    }
+}
+
+fn entry_text(shared: &Shared, entry: &Entry) -> String {
+    let path = entry.path.display().to_string();
+    let shown = match shared.check && entry.outcome.is_change() && !entry.text.is_empty() {
+        true => headed(&path, &entry.text),
+        false => String::new(),
+    };
+    shown + &said(shared, entry.outcome, &path)
+}
+
+fn said(shared: &Shared, outcome: Outcome, what: &str) -> String {
+    let would = if shared.check && outcome.is_change() { "would be " } else { "" };
+    format!("{what}: {would}{}\n", outcome.as_str())
+}

@@ -1,0 +1,114 @@
+//! `ScheduleTime`: when a job runs, as people write it: `Sun 02:00`, or `03:00` for every day. It leaves as systemd's calendar and
+//! as the five fields of a crontab.
+
+use crate::words::{Error, Result, named};
+use std::fmt;
+use std::str::FromStr;
+
+/// A minute of a day, or of a weekday, by the local clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScheduleTime {
+    /// As cron counts: 0 is Sunday; `None` is every day.
+    weekday: Option<usize>,
+    hour: u8,
+    minute: u8,
+}
+
+const DAYS: [(&str, &str); 7] = [
+    ("sun", "sunday"),
+    ("mon", "monday"),
+    ("tue", "tuesday"),
+    ("wed", "wednesday"),
+    ("thu", "thursday"),
+    ("fri", "friday"),
+    ("sat", "saturday"),
+];
+/// As systemd writes them.
+const SHOWN: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+
+impl ScheduleTime {
+    /// For `OnCalendar=`.
+    pub fn calendar(&self) -> String {
+        let day = self.weekday.map(|day| format!("{} ", SHOWN[day])).unwrap_or_default();
+        format!("{day}*-*-* {:02}:{:02}:00", self.hour, self.minute)
+    }
+
+    /// The first five fields of a line of a crontab.
+    pub fn cron(&self) -> String {
+        let day = self.weekday.map_or_else(|| "*".to_owned(), |day| day.to_string());
+        format!("{} {} * * {day}", self.minute, self.hour)
+    }
+}
+
+impl FromStr for ScheduleTime {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (weekday, clock) = match words[..] {
+            [clock] => (None, clock),
+            [day, clock] => (Some(weekday(day)?), clock),
+            _ => return Err(wrong(text)),
+        };
+        let (hour, minute) = clock.split_once(':').ok_or_else(|| wrong(text))?;
+        let number = |digits: &str, limit: u8| {
+            let is_two = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
+            digits.parse().ok().filter(|number| is_two && *number < limit).ok_or_else(|| wrong(text))
+        };
+        Ok(Self { weekday, hour: number(hour, 24)?, minute: number(minute, 60)? })
+    }
+}
+
+fn weekday(text: &str) -> Result<usize> {
+    let typed = text.to_lowercase();
+    if let Some(day) = DAYS.iter().position(|(_, long)| *long == typed) {
+        return Ok(day);
+    }
+    let names: Vec<(&'static str, usize)> = DAYS.iter().enumerate().map(|(day, (short, _))| (*short, day)).collect();
+    named(&typed, "a weekday", &names)
+}
+
+fn wrong(text: &str) -> Error {
+    Error::new(format!("`{}` is not a time to run at", text.escape_debug()))
+        .hint("write a time for every day, 03:00, or a weekday before it: Sun 02:00")
+}
+
+impl fmt::Display for ScheduleTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let day = self.weekday.map(|day| format!("{} ", SHOWN[day])).unwrap_or_default();
+        f.pad(&format!("{day}{:02}:{:02}", self.hour, self.minute))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_text_gives_both_calendars() {
+        for (text, shown, calendar, cron) in [
+            ("Sun 02:00", "Sun 02:00", "Sun *-*-* 02:00:00", "0 2 * * 0"),
+            ("saturday 23:59", "Sat 23:59", "Sat *-*-* 23:59:00", "59 23 * * 6"),
+            ("03:05", "03:05", "*-*-* 03:05:00", "5 3 * * *"),
+            (" MON  00:00 ", "Mon 00:00", "Mon *-*-* 00:00:00", "0 0 * * 1"),
+        ] {
+            let time: ScheduleTime = text.parse().unwrap();
+            assert_eq!((time.to_string(), time.calendar(), time.cron()), (shown.into(), calendar.into(), cron.into()));
+            assert_eq!(time.to_string().parse::<ScheduleTime>().unwrap(), time);
+        }
+    }
+
+    #[test]
+    fn other_times_are_refused_with_a_hint() {
+        for bad in ["", "24:00", "03:60", "3:00", "+3:00", "03", "03:00:00", "Sun", "Sun 02:00 x", "03:0a", "02:00 Sun"]
+        {
+            let error = bad.parse::<ScheduleTime>().unwrap_err();
+            assert!(!error.hints().is_empty(), "{bad}: {error}");
+        }
+        let error = "Snu 02:00".parse::<ScheduleTime>().unwrap_err();
+        assert_eq!(
+            (error.message(), error.hints()),
+            ("`snu` is not a weekday", &["did you mean `sun`?".to_owned()][..])
+        );
+    }
+}

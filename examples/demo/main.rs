@@ -52,6 +52,18 @@ async fn tell(top: &Path, interrupts: Interrupts) -> Result<(), End> {
     story.run("What would a deploy change? Names and fingerprints, never values.", "deploy --check --diff").await?;
     story.run("Do it.", "deploy").await?;
     story.run("And again: what is right already is not touched.", "deploy").await?;
+    story
+        .run(
+            "What would a rotation do? It connects and compares, and generates nothing.",
+            "rotate --secret api.SESSION_SECRET --check",
+        )
+        .await?;
+    story
+        .run(
+            "New values everywhere: sealed first, then one host, then the others.",
+            "rotate --secret api.SESSION_SECRET",
+        )
+        .await?;
     story.run("What is on them now?", "status").await?;
     fleet.hosts[0].open_to_all("secrets/aws.env")?;
     story

@@ -29,6 +29,7 @@ pub fn copy(from: &Path, to: &Path, hosts: &[Host]) -> Result<()> {
     fs::write(to.join("inventory/hosts.toml"), inventory(&hosts_file, hosts)?)?;
     let plays = fs::read_to_string(from.join("playbooks/callableapis.toml"))?;
     fs::write(to.join("playbooks/callableapis.toml"), playbook(&plays))?;
+    fs::copy(from.join("playbooks/rotation.toml"), to.join("playbooks/rotation.toml"))?;
     fs::copy(from.join("secrets.age"), to.join("secrets.age"))?;
     write_private(&to.join("vault-password"), &fs::read(from.join("tests/example-password"))?)
 }

@@ -42,8 +42,18 @@ include = ["*", "aws"]
 name = "bare"
 hosts = "all"
 
-[rotate]
-batch = 1
+[[rotate]]
+secrets  = ["postgres.POSTGRES_PASSWORD", "api.SESSION_*"]
+every    = "90d"
+generate = "password:40"
+scope    = "fleet"
+steps    = { set = ["rotators/postgres", "set"], test = ["rotators/postgres", "test"], revoke = ["true"] }
+overlap  = "24h"
+
+[rollout]
+serial   = ["1", "25%", "100%"]
+max_fail = "10%"
+pause    = "30s"
 "#;
 
 #[track_caller]
@@ -120,9 +130,14 @@ fn a_playbook_is_read_in_order() {
 #[test]
 fn files_are_read_together_and_names_are_unique() {
     let play = |name: &str| format!("[[play]]\nname='{name}'\nhosts='all'\n");
-    let both = load_files(&[("b.toml", &play("b")), ("a.toml", &play("a")), ("later.toml", "rollout = []")]).unwrap();
+    let both =
+        load_files(&[("b.toml", &play("b")), ("a.toml", &play("a")), ("later.toml", "[rollout]\nserial = ['2']")])
+            .unwrap();
     let names: Vec<_> = both.plays.iter().map(|play| play.name.as_str()).collect();
-    assert_eq!(names, ["a", "b"]);
+    assert_eq!((names, &both.rollout.serial[..]), (vec!["a", "b"], &[Share::Hosts(2)][..]));
+    let twice = [("a.toml", &*play("a")), ("b.toml", "[rollout]"), ("c.toml", "[rollout]")];
+    let error = load_files(&twice).unwrap_err().to_string();
+    assert!(error.contains("c.toml:1: [rollout] is already in") && error.contains("b.toml:1"), "{error}");
     let error = load_files(&[("a.toml", &play("a")), ("b.toml", &play("a"))]).unwrap_err().to_string();
     assert!(error.contains("b.toml:1: play \"a\" is already in") && error.contains("a.toml:1"), "{error}");
     assert!(load_files(&[("a.toml", "")]).unwrap_err().to_string().contains("there is no play"));
@@ -203,4 +218,57 @@ fn wider_than_600_is_fine_when_written_out() {
     let playbook = load_files(&[("a.toml", text)]).unwrap();
     assert_eq!(playbook.plays[0].access.mode, Mode::new(0o644));
     assert_eq!(playbook.plays[0].access.directory_mode, Mode::new(0o755));
+}
+
+#[test]
+fn a_policy_says_how_secrets_are_rotated() {
+    let playbook = load_files(&[("a.toml", SAMPLE)]).unwrap();
+    let [policy] = &playbook.rotations[..] else { panic!("one policy") };
+    let secrets: Vec<String> = policy.secrets.iter().map(ToString::to_string).collect();
+    assert_eq!(secrets, ["postgres.POSTGRES_PASSWORD", "api.SESSION_*"]);
+    assert_eq!((policy.maker().as_str(), policy.scope), ("password:40", ValueScope::Fleet));
+    assert_eq!((policy.every, policy.overlap), ("90d".parse().ok(), Period::from_secs(86_400)));
+    assert_eq!(policy.timeout, Period::from_secs(60));
+    let steps: Vec<&str> = policy.steps.all().map(|(name, _)| name).collect();
+    assert_eq!((steps, policy.accepts_both()), (vec!["set", "test", "revoke"], true));
+    let share = |text: &str| text.parse::<Share>().unwrap();
+    let serial = vec![share("1"), share("25%"), share("100%")];
+    assert_eq!(playbook.rollout, Rollout { serial, max_fail: share("10%"), pause: Period::from_secs(30) });
+}
+
+#[test]
+fn a_bad_policy_is_refused() {
+    let policy = |lines: &str, message: &str, hint: &str| {
+        refused(&format!("[[rotate]]\nsecrets = ['a.K']\ngenerate = 'hex:16'\n{lines}"), message, hint);
+    };
+    refused("[rotate]\nsecrets = ['a.K']", "\"rotate\" must be an array of tables", "");
+    refused("[[rotate]]\ngenerate = 'uuid'", "a.toml:1: rotate: \"secrets\" is missing", "");
+    refused("[[rotate]]\nsecrets = []\ngenerate = 'uuid'", "\"secrets\" is empty", "");
+    refused("[[rotate]]\nsecrets = ['a']\ngenerate = 'uuid'", "`a` does not name secrets", "SERVICE.KEY");
+    refused("[[rotate]]\nsecrets = ['a.K']", "\"generate\" is missing", "");
+    refused("[[rotate]]\nsecrets = ['a.K']\ngenerate = 'passwrd:9'", "`passwrd:9` is not a generator", "password:N");
+    refused("[[rotate]]\nsecrets = ['a.K']\ngenerate = 'command'", "belong together", "generate = [");
+    policy("evry = '90d'", "unknown key \"evry\"", "did you mean \"every\"?");
+    policy("every = '90'", "every: `90` is not a period", "90d");
+    policy("every = '0d'", "due at once", "by name only");
+    policy("scope = 'hosts'", "scope: `hosts` is not a scope", "did you mean `host`?");
+    policy("steps = { generate = ['x'] }", "belong together", "");
+    policy("steps = { rewoke = ['x'] }", "unknown key \"rewoke\"", "did you mean \"revoke\"?");
+    policy("steps = { set = [] }", "\"set\" names no program", "");
+    policy("steps = { set = 'x' }", "\"set\" must be an array of strings", "");
+    policy("overlap = '1h'", "there is no step `revoke`", "");
+    policy("public = 'a.P'", "only key pairs have a public half", "ed25519");
+    policy("timeout = '0s'", "timeout does not lie between 1s and 1h", "");
+    policy("timeout = '2h'", "timeout does not lie between 1s and 1h", "");
+    for (lines, message) in [
+        ("seral = ['1']", "unknown key \"seral\""),
+        ("serial = ['0']", "a batch of no hosts"),
+        ("serial = []", "serial: it is empty"),
+        ("serial = ['x']", "`x` is neither a number of hosts nor a percentage"),
+        ("serial = [1]", "\"serial\" must be an array of strings"),
+        ("max_fail = '101%'", "max_fail: `101%` is neither"),
+        ("pause = '1'", "pause: `1` is not a period"),
+    ] {
+        refused(&format!("[rollout]\n{lines}"), message, "");
+    }
 }

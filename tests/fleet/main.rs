@@ -5,6 +5,8 @@
 mod host;
 #[path = "../support/process_watch.rs"]
 mod process_watch;
+#[path = "../support/rotator.rs"]
+mod rotator;
 #[path = "../support/sshd.rs"]
 mod sshd;
 #[path = "../support/workspace.rs"]

@@ -1,5 +1,7 @@
 //! The rotators that are shipped, against real servers: each step as a rotation calls it, twice, out of order, and with the server down.
 
+#[path = "rotators/jwks.rs"]
+mod jwks;
 #[path = "rotators/policy.rs"]
 mod policy;
 #[path = "rotators/postgres.rs"]

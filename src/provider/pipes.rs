@@ -28,9 +28,9 @@ impl Pipes {
     /// `input` goes to the step, then comes the end of input.
     pub(super) fn new(child: &mut Child, input: Zeroizing<Vec<u8>>, out: Output) -> Self {
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        stdin.iter().for_each(|pipe| never_wait(pipe));
-        stdout.iter().for_each(|pipe| never_wait(pipe));
-        stderr.iter().for_each(|pipe| never_wait(pipe));
+        stdin.iter().for_each(never_wait);
+        stdout.iter().for_each(never_wait);
+        stderr.iter().for_each(never_wait);
         Self { stdin, input, written: 0, stdout, stderr, out, err: Output::end() }
     }
 

@@ -8,6 +8,8 @@ mod policy;
 mod postgres;
 #[path = "support/postgres.rs"]
 mod postgres_server;
+#[path = "support/process_watch.rs"]
+mod process_watch;
 #[path = "rotators/redis.rs"]
 mod redis;
 #[path = "support/redis.rs"]

@@ -2,6 +2,7 @@
 
 use super::policy::{Policy, Values, alone, turn};
 use super::postgres_server::Postgres;
+use super::process_watch::{Watch, prefix, seen};
 
 const OLD: &str = "old-0123456789abcdefghij";
 const NEW: &str = "new'\\\" $%/{}0123456789";
@@ -133,4 +134,27 @@ fn what_two_roles_refuse() {
         answer.value.expose().starts_with(b"postgresql://t%40wo:")
             && answer.value.expose().ends_with(b"?sslmode=prefer")
     );
+}
+
+#[test]
+fn no_process_shows_a_value() {
+    let Some((postgres, mut policy)) = started("CREATE ROLE app LOGIN; CREATE ROLE app_a LOGIN; CREATE ROLE app_b")
+    else {
+        return;
+    };
+    let _watch = Watch::start();
+    let (place, port) = (format!("{}:{}", postgres.address, postgres.port), postgres.port.to_string());
+    let url = |role: &str| format!("postgresql://{role}:{}-of-{role}@{place}/postgres", prefix());
+    let (a, b) = (url("app_a"), url("app_b"));
+    for step in ["set", "test", "undo", "revoke"] {
+        policy.twice(step, turn(&a, &b));
+    }
+    policy.call("generate", turn(&b, &b)).unwrap();
+    policy.with(&["--role", "app", "--host", &postgres.address, "--port", &port]);
+    let (old, new) = (format!("{}-old", prefix()), format!("{}-new", prefix()));
+    for step in ["set", "test", "undo", "revoke"] {
+        policy.twice(step, turn(&old, &new));
+    }
+    assert_eq!(seen(), Vec::<String>::new());
+    assert_log_without(&postgres, &[prefix()]);
 }

@@ -1,6 +1,7 @@
 //! Redis: one user with two passwords.
 
 use super::policy::{Policy, Values, alone, turn};
+use super::process_watch::{Watch, prefix, seen};
 use super::redis_server::Redis;
 use super::sshd::directory;
 use std::fs;
@@ -82,4 +83,17 @@ fn what_is_refused() {
     admin("boss\nof-all-of-them\n", 0o600);
     policy.twice("set", values);
     policy.twice("test", values);
+}
+
+#[test]
+fn no_process_shows_a_value() {
+    let Some((redis, mut policy)) = started() else { return };
+    let _watch = Watch::start();
+    redis.ask("ACL SETUSER app on");
+    policy.with(&["--user", "app", "--host", &redis.address, "--port", &redis.port.to_string()]);
+    let (old, new) = (format!("{}-old", prefix()), format!("{}-new", prefix()));
+    for step in ["set", "test", "undo", "set", "revoke"] {
+        policy.twice(step, turn(&old, &new));
+    }
+    assert_eq!(seen(), Vec::<String>::new());
 }

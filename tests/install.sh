@@ -21,10 +21,17 @@ crun crun a container that reads the secrets
 setfacl acl access lists as an audit sees them
 setcap libcap2-bin file capabilities as an audit sees them
 sshfs sshfs a mount that shows every file to everybody
+initdb postgresql a rotation of a PostgreSQL password
+redis-server redis-server a rotation of a Redis password
+openssl openssl a rotation of a signing key
+python3 python3 the rotators that are shipped
+crontab cron what a schedule writes for cron
 systemctl systemd units that are older than their secrets
 crontab cron the crontab that schedule writes
 '
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+# Debian keeps the servers of PostgreSQL out of PATH, a directory a version.
+for binaries in /usr/lib/postgresql/*/bin; do PATH=$PATH:$binaries; done
 
 missing() {
     echo "$needs" | while read -r program package what; do

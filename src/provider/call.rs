@@ -83,14 +83,14 @@ fn behind(what: &str, said: &str) -> String {
 }
 
 fn went_well(program: &Program, call: &Call, ended: &Ended, said: &str) -> Result<(), Trouble> {
-    let stopped = |what: &str| {
-        Trouble::of(call, format!("{what}, and was stopped; whether it took effect is not known"))
+    let unknown = |what: String| {
+        Trouble::of(call, format!("{what}; whether it took effect is not known"))
             .hint("the same step may be called again: called twice, it must mean the same")
     };
     match &ended.how {
-        How::Late => Err(stopped(&format!("did not end within {:?}", program.deadline))),
-        How::Interrupted => Err(stopped("was interrupted")),
-        How::Unknown(error) => Err(stopped(&format!("ended in a way that this system does not tell ({error})"))),
+        How::Late => Err(unknown(format!("did not end within {:?}, and was stopped", program.deadline))),
+        How::Interrupted => Err(unknown("was interrupted, and was stopped".to_owned())),
+        How::Unknown(error) => Err(unknown(format!("ended, and this system does not tell how ({error})"))),
         How::By(status) if status.success() => left_nothing(call, ended.left),
         How::By(status) => Err(failed(call, *status, said)),
     }
@@ -98,23 +98,14 @@ fn went_well(program: &Program, call: &Call, ended: &Ended, said: &str) -> Resul
 
 fn left_nothing(call: &Call, left: Left) -> Result<(), Trouble> {
     let processes = |count: usize| if count == 1 { "1 process".to_owned() } else { format!("{count} processes") };
-    let hint = "start nothing in the background, or wait for it";
-    match left {
-        Left { stopped: 0, running: 0 } => Ok(()),
-        Left { stopped, running: 0 } => {
-            let which = if stopped == 1 { "which was" } else { "which were" };
-            Err(Trouble::of(
-                call,
-                format!("left {} running, {which} stopped: a step is done when it ends", processes(stopped)),
-            )
-            .hint(hint))
-        }
-        Left { running, .. } => Err(Trouble::of(
-            call,
-            format!("left {} running that cannot be stopped: a step is done when it ends", processes(running)),
-        )
-        .hint(hint)),
-    }
+    let what = match left {
+        Left { stopped: 0, running: 0 } => return Ok(()),
+        Left { stopped: 1, running: 0 } => "1 process running, which was stopped".to_owned(),
+        Left { stopped, running: 0 } => format!("{} running, which were stopped", processes(stopped)),
+        Left { running, .. } => format!("{} running that cannot be stopped", processes(running)),
+    };
+    let trouble = Trouble::of(call, format!("left {what}: a step is done when it ends"));
+    Err(trouble.hint("start nothing in the background, or wait for it"))
 }
 
 fn failed(call: &Call, status: ExitStatus, said: &str) -> Trouble {

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 /// Between the polite signal and the other.
 const POLITE: Duration = Duration::from_secs(5);
 /// What a step started may end a moment after it, as the last part of a pipeline does.
-const GRACE: Duration = Duration::from_millis(250);
+const GRACE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(10);
 
 /// How it went.

@@ -52,7 +52,7 @@ fn listed(path: &Path, kind: &str) -> Result<Vec<PathBuf>> {
     for entry in path.read_dir().map_err(|e| failed(path, kind, e))? {
         let name = entry.map_err(|e| failed(path, kind, e))?.file_name();
         let bytes = name.as_encoded_bytes();
-        if !bytes.starts_with(b".") && !bytes.ends_with(b"~") {
+        if !bytes.starts_with(b".") && !bytes.ends_with(b"~") && !is_for_programs(path, bytes, kind) {
             files.push(path.join(name));
         }
     }
@@ -61,6 +61,11 @@ fn listed(path: &Path, kind: &str) -> Result<Vec<PathBuf>> {
         return Err(Error::new(format!("{}: there is no .toml file in this directory", shown(path))));
     }
     Ok(files)
+}
+
+/// The programs that a playbook calls lie beside it, in one directory.
+fn is_for_programs(path: &Path, name: &[u8], kind: &str) -> bool {
+    kind == "playbook" && name == b"rotators" && path.join("rotators").is_dir()
 }
 
 fn refuse_world_writable(path: &Path, metadata: &std::fs::Metadata, kind: &str) -> Result<()> {
@@ -146,6 +151,15 @@ mod tests {
         fs::remove_dir(at("group_vars")).unwrap();
         nix::unistd::mkfifo(&at("pipe.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         refused(dir.path(), "not a plain file");
+    }
+
+    #[test]
+    fn programs_lie_beside_playbooks() {
+        let dir = world();
+        fs::create_dir(dir.path().join("rotators")).unwrap();
+        fs::write(dir.path().join("a.toml"), "x = 1").unwrap();
+        assert_eq!(TomlFiles::read(dir.path(), "playbook").unwrap().tables().count(), 1);
+        refused(dir.path(), "side by side");
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod enrolment;
 mod example;
 mod interrupt;
 mod rotation;
+mod rotation_trouble;
 mod schedule;
 mod small;
 mod strangers;

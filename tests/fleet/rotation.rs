@@ -21,7 +21,7 @@ fn fleet(policy: &str) -> Workspace {
 }
 
 /// So many hosts that are not set up yet.
-fn hosts(number: usize) -> Workspace {
+pub fn hosts(number: usize) -> Workspace {
     let mut ws = Workspace::new();
     for number in 1..=number {
         ws.add(&format!("web{number}"), Spec::default(), "");
@@ -30,19 +30,19 @@ fn hosts(number: usize) -> Workspace {
 }
 
 /// The bundle, to the inode and the time, and the hosts.
-fn everything(ws: &Workspace) -> (Vec<u8>, u64, i64, i64, Vec<BTreeMap<String, String>>) {
+pub fn everything(ws: &Workspace) -> (Vec<u8>, u64, i64, i64, Vec<BTreeMap<String, String>>) {
     let path = ws.path("project/secrets.age");
     let meta = fs::metadata(&path).unwrap();
     let hosts = ws.hosts.iter().map(|host| host.snapshot()).collect();
     (fs::read(path).unwrap(), meta.ino(), meta.mtime(), meta.mtime_nsec(), hosts)
 }
 
-fn names(report: &Value, list: &str) -> Vec<String> {
+pub fn names(report: &Value, list: &str) -> Vec<String> {
     let list = report["rotation"][list].as_array().unwrap();
     list.iter().map(|one| one["secret"].as_str().unwrap().to_owned()).collect()
 }
 
-fn message(report: &Value) -> &str {
+pub fn message(report: &Value) -> &str {
     report["rotation"]["message"].as_str().unwrap()
 }
 

@@ -6,7 +6,7 @@ use crate::rotator::{
     ONE, Rotator, TWO, assert_consistent, assert_nothing_lost, assert_unsaid, date, entries_with, value_in_bundle,
     value_on,
 };
-use crate::workspace::{ROOT, Ran, Running, Workspace, error, is_root, of, wait};
+use crate::workspace::{Ran, Running, Workspace, changes, error, is_root, of, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ fn state(report: &Value) -> &str {
 pub fn assert_refused_while_under_way(ws: &Workspace) {
     let before = everything(ws);
     for args in [&["deploy"][..], &["setup"], &["bundle", "set", "api.API_PORT"], &["rotate"], &["rotate", "--all"]] {
-        let said = ws.run(args).expect(1).stderr;
+        let said = ws.feed(args, b"0").expect(1).stderr;
         assert_words(&said, &["is under way", "distribute rotate --resume", "distribute rotate --abort"]);
         assert!(everything(ws) == before, "{args:?} changed something");
     }
@@ -89,51 +89,29 @@ fn a_step_that_does_not_go_well() {
     let (ws, rotator) = fleet("timeout = '3s'", "", "60s");
     let old = values(&ws);
     let set = ["set api.SESSION_KEY", "test api.SESSION_KEY"];
-    let rows: [(&str, &str, &str, &str, &[&str], &[&str]); 7] = [
+    let both = ["undo cloudflare.CLOUDFLARE_API_TOKEN", "undo api.SESSION_KEY"];
+    let rows: [(&str, &str, &str, &str, &[&str]); 7] = [
         (
             "generate",
             ONE,
             "begin",
             "fail",
             &["`generate` of cloudflare.CLOUDFLARE_API_TOKEN ended with status 1: this provider wants no more of it"],
-            &[],
         ),
-        ("set", TWO, "begin", "fail", &["`set` of api.SESSION_KEY ended with status 1"], &["undo api.SESSION_KEY"]),
-        ("test", TWO, "end", "fail", &["`test` of api.SESSION_KEY ended with status 1"], &["undo api.SESSION_KEY"]),
-        (
-            "set",
-            ONE,
-            "end",
-            "fail",
-            &["`set` of cloudflare.CLOUDFLARE_API_TOKEN"],
-            &["undo cloudflare.CLOUDFLARE_API_TOKEN", "undo api.SESSION_KEY"],
-        ),
+        ("set", TWO, "begin", "fail", &["`set` of api.SESSION_KEY ended with status 1"]),
+        ("test", TWO, "end", "fail", &["`test` of api.SESSION_KEY ended with status 1"]),
+        ("set", ONE, "end", "fail", &["`set` of cloudflare.CLOUDFLARE_API_TOKEN"]),
         (
             "set",
             TWO,
             "begin",
             "hang",
             &["`set` of api.SESSION_KEY did not end within 3s", "whether it took effect is not known"],
-            &["undo api.SESSION_KEY"],
         ),
-        (
-            "set",
-            TWO,
-            "end",
-            "fork",
-            &["`set` of api.SESSION_KEY left 1 process running, which was stopped"],
-            &["undo api.SESSION_KEY"],
-        ),
-        (
-            "set",
-            TWO,
-            "end",
-            "tell",
-            &["`set` of api.SESSION_KEY ended with status 1: ", "[secret]"],
-            &["undo api.SESSION_KEY"],
-        ),
+        ("set", TWO, "end", "fork", &["`set` of api.SESSION_KEY left 1 process running, which was stopped"]),
+        ("set", TWO, "end", "tell", &["`set` of api.SESSION_KEY ended with status 1: ", "[secret]"]),
     ];
-    for (step, secret, moment, how, words, undone) in rows {
+    for (step, secret, moment, how, words) in rows {
         rotator.forget_calls();
         rotator.trap(step, secret, moment, how);
         let hosts: Vec<_> = ws.hosts.iter().map(Host::snapshot).collect();
@@ -152,7 +130,9 @@ fn a_step_that_does_not_go_well() {
         );
         assert!(ws.hosts.iter().map(Host::snapshot).eq(hosts), "{step} {how}: no host was touched");
         let undo: Vec<String> = rotator.calls().into_iter().filter(|call| call.starts_with("undo")).collect();
-        assert_eq!(undo, undone, "{step} {how}: what was called is undone, the last first");
+        // Who makes a value may have told the provider already.
+        let expected = if step == "generate" { &[][..] } else { &both[..] };
+        assert_eq!(undo, expected, "{step} {how}: what was called is undone, the last first");
         assert_unsaid(&ws, &format!("{}{}", ran.stdout, ran.stderr));
         assert_put_back(&ws, &rotator, &old);
     }
@@ -187,7 +167,6 @@ fn a_step_that_is_no_program() {
     fs::rename(&program, &aside).unwrap();
     refused(&["stand-in: this program cannot be run", "relative to the playbook's directory"]);
     fs::copy(&aside, &program).unwrap();
-    ws.web1();
     chmod(&program, 0o644);
     refused(&["stand-in: this program is not executable", "chmod +x"]);
     chmod(&program, 0o757);
@@ -298,6 +277,8 @@ fn who_falls_ill_on_the_way_back_keeps_the_old_values() {
     for host in &ws.hosts[..2] {
         host.sh("rm -f /srv/bad");
     }
+    let deployed = ws.deploy();
+    assert_eq!(changes(&deployed, "web1"), Vec::<String>::new(), "it is only tidied up");
     assert_put_back(&ws, &rotator, &old);
     ws.assert_no_leak();
 }
@@ -475,7 +456,7 @@ fn ctrl_c_during_a_step() {
     let ran = run.wait();
     assert!(ws.hosts.iter().map(Host::snapshot).eq(before));
     assert_eq!(rotator.accepted(TWO).len(), 2, "the step was not torn");
-    assert_resumes(&ws, &rotator, &old, ran, ("web1 old web2 old web3 old", "old both, old old"));
+    assert_resumes(&ws, &rotator, &old, ran, ("web1 old web2 old web3 old", "old both, old unknown"));
 
     rotator.forget_calls();
     let old = values(&ws);
@@ -487,7 +468,7 @@ fn ctrl_c_during_a_step() {
     run.signal(Signal::SIGINT);
     let ran = run.wait();
     rotator.mend();
-    assert_resumes(&ws, &rotator, &old, ran, ("web1 old web2 old web3 old", "old unknown, old old"));
+    assert_resumes(&ws, &rotator, &old, ran, ("web1 old web2 old web3 old", "old unknown, old unknown"));
     ws.assert_no_leak();
 }
 
@@ -581,7 +562,7 @@ fn a_full_disk() {
     let old = values(&ws);
     let size = fs::metadata(ws.path("project/secrets.age")).unwrap().len() as usize;
     // For nothing, and for the copy of the bundle but not for the new one.
-    for room in [0, size.next_multiple_of(4096) + 4096] {
+    for room in [0, size.next_multiple_of(4096)] {
         disk.fill(room);
         let before = everything(&ws);
         let said = ws.run(&["rotate", "--all"]).expect(1);
@@ -652,61 +633,64 @@ fn policies_that_contradict_themselves_or_the_bundle() {
     let rows: Vec<(String, Vec<&str>)> = vec![
         (
             format!("[[rotate]]\nsecrets = ['api.API_PROT']\n{hex}"),
-            vec!["policies.toml:2", "`api.API_PROT`", "did you mean `api.API_PORT`?"],
+            vec!["policies.toml:1", "`api.API_PROT`", "did you mean `api.API_PORT`?"],
         ),
         (
             format!("[[rotate]]\n{key}\n{hex}\n[[rotate]]\nsecrets = ['api.API_*']\n{hex}"),
-            vec!["policies.toml:5", "policies.toml:2", "api.API_PORT is already rotated", "one policy"],
+            vec!["policies.toml:4", "policies.toml:1", "api.API_PORT is already rotated", "one policy"],
         ),
-        (format!("[[rotate]]\n{key}\ngenerate = 'rsa:2048'"), vec!["api", "API_PORT", "newline"]),
+        (
+            format!("[[rotate]]\n{key}\ngenerate = 'rsa:2048'"),
+            vec!["policies.toml:1: generate = \"rsa:2048\": ", "`api`", "`API_PORT`", "newline"],
+        ),
         (
             format!("[[rotate]]\n{key}\n{hex}\npublic = 'api.PUBLIC'"),
-            vec!["policies.toml:5", "only key pairs have a public half"],
+            vec!["policies.toml:4", "only key pairs have a public half"],
         ),
-        (format!("[[rotate]]\n{key}\n{hex}\noverlap = '1d'"), vec!["policies.toml:5", "revoke"]),
+        (format!("[[rotate]]\n{key}\n{hex}\noverlap = '1d'"), vec!["policies.toml:4", "revoke"]),
         (
             format!("[[rotate]]\n{key}\n{hex}\nevrey = '1d'"),
-            vec!["policies.toml:5", "\"evrey\"", "did you mean \"every\"?"],
+            vec!["policies.toml:4", "\"evrey\"", "did you mean \"every\"?"],
         ),
         (
             format!("[[rotate]]\n{key}\n{hex}\nsteps = {{ sett = ['x'] }}"),
-            vec!["policies.toml:5", "\"sett\"", "did you mean \"set\"?"],
+            vec!["policies.toml:4", "\"sett\"", "did you mean \"set\"?"],
         ),
-        (format!("[[rotate]]\n{key}\n{hex}\nevery = '0d'"), vec!["policies.toml:5", "every"]),
-        (format!("[[rotate]]\n{key}\n{hex}\nevery = 'often'"), vec!["policies.toml:5", "every", "often"]),
-        (format!("[[rotate]]\n{key}\n{hex}\nevery = 90"), vec!["policies.toml:5", "every"]),
-        (format!("[[rotate]]\n{key}\ngenerate = 'hexx:16'"), vec!["policies.toml:4", "hexx"]),
+        (format!("[[rotate]]\n{key}\n{hex}\nevery = '0d'"), vec!["policies.toml:4", "every"]),
+        (format!("[[rotate]]\n{key}\n{hex}\nevery = 'often'"), vec!["policies.toml:4", "every", "often"]),
+        (format!("[[rotate]]\n{key}\n{hex}\nevery = 90"), vec!["policies.toml:4", "every"]),
+        (format!("[[rotate]]\n{key}\ngenerate = 'hexx:16'"), vec!["policies.toml:3", "hexx"]),
         (format!("[[rotate]]\n{key}"), vec!["policies.toml:", "generate"]),
-        (format!("[[rotate]]\n{key}\ngenerate = 'command'"), vec!["policies.toml:4", "generate"]),
-        (format!("[[rotate]]\n{key}\n{hex}\nscope = 'hosts'"), vec!["policies.toml:5", "hosts"]),
+        (format!("[[rotate]]\n{key}\ngenerate = 'command'"), vec!["policies.toml:3", "generate"]),
+        (format!("[[rotate]]\n{key}\n{hex}\nscope = 'hosts'"), vec!["policies.toml:4", "hosts"]),
         (
             format!("[[rotate]]\n{key}\n{hex}\nsteps = {{ set = [] }}"),
-            vec!["policies.toml:5", "\"set\" names no program"],
+            vec!["policies.toml:4", "\"set\" names no program"],
         ),
         (
             format!("[[rotate]]\n{key}\n{hex}\n[rollout]\nserial = ['0']"),
-            vec!["policies.toml:6", "serial", "a batch of no hosts"],
+            vec!["policies.toml:5", "serial", "a batch of no hosts"],
         ),
         (
             format!("[[rotate]]\n{key}\n{hex}\n[rollout]\nserial = ['10%', 'x']"),
-            vec!["policies.toml:6", "serial", "`x`"],
+            vec!["policies.toml:5", "serial", "`x`"],
         ),
         (
             format!("[[rotate]]\n{key}\n{hex}\n[rollout]\nmax_fail = '101%'"),
-            vec!["policies.toml:6", "max_fail", "`101%`"],
+            vec!["policies.toml:5", "max_fail", "`101%`"],
         ),
         (
             format!("[[rotate]]\n{key}\n{hex}\n[rollout]\nmax_fial = '1'"),
-            vec!["policies.toml:6", "did you mean \"max_fail\"?"],
+            vec!["policies.toml:5", "did you mean \"max_fail\"?"],
         ),
         (
             format!("[[rotate]]\n{key}\n{hex}\n[rollout]\n[[rotate]]\nsecrets = []\n{hex}"),
-            vec!["policies.toml:7", "\"secrets\" is empty"],
+            vec!["policies.toml:6", "\"secrets\" is empty"],
         ),
     ];
     let (log, before) = (ws.web1().log(), everything(&ws));
     for (text, words) in rows {
-        fs::write(&path, format!("\n{text}\n").trim_start_matches('\n')).unwrap();
+        fs::write(&path, &text).unwrap();
         for args in [&["rotate", "--all"][..], &["rotate", "--all", "--check"]] {
             let ran = ws.run(args).expect(1);
             assert_words(&ran.stderr, &words);
@@ -721,6 +705,6 @@ fn policies_that_contradict_themselves_or_the_bundle() {
         let said = ws.run(args).expect(0).stdout;
         assert!(said.contains("there is no [[rotate]] policy") || args.contains(&"--all"), "{said}");
     }
-    assert!(everything(&ws) == before && !ws.web1().exists(&format!("{ROOT}/nothing")));
+    assert!(everything(&ws) == before);
     ws.assert_no_leak();
 }

@@ -43,7 +43,7 @@ def trap(moment):
     elif how == "tell":
         for value in filter(None, [call["old"], call["new"]]):
             print(value, base64.b64encode(value.encode()).decode(), base64.b64encode(b"KEY=" + value.encode()).decode())
-            print("url%20encoded", value.replace("-", "%2D"), file=sys.stderr)
+            print("in hex", value.encode().hex(), json.dumps(value), file=sys.stderr)
         if step != "test":
             sys.exit(1)
     elif how == "hang":
@@ -278,7 +278,11 @@ pub fn assert_unsaid(ws: &Workspace, said: &str) {
     for (name, content) in unpacked(ws) {
         let is_rotated = |line: &&str| line.starts_with("SESSION_KEY=") || line.starts_with("CLOUDFLARE_API_TOKEN=");
         for value in content.lines().filter(is_rotated).filter_map(|line| Some(line.split_once('=')?.1)) {
-            let forms = [value.to_owned(), data_encoding::BASE64.encode(value.as_bytes()), value.replace('-', "%2D")];
+            let forms = [
+                value.to_owned(),
+                data_encoding::BASE64.encode(value.as_bytes()),
+                data_encoding::HEXLOWER.encode(value.as_bytes()),
+            ];
             assert!(!forms.iter().any(|form| said.contains(form)), "a value of {name} was said: {said}");
         }
     }

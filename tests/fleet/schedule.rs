@@ -57,6 +57,9 @@ fn systemd_runs_what_was_installed() {
     let again = sh(host, &install);
     assert!(again.lines().all(|line| line.ends_with(": unchanged")), "{again}");
 
+    sh(host, &format!("{install} --rotate-at 'Mon 05:00'"));
+    let next = host.sh("systemctl show -P NextElapseUSecRealtime distribute-rotate.timer");
+    assert!(next.starts_with("Mon "), "{next}");
     // Nobody keeps a journal here.
     const DROP_IN: &str = "/etc/systemd/system/distribute-audit.service.d";
     host.sh(&format!("mkdir {DROP_IN}"));

@@ -22,6 +22,7 @@ setfacl acl access lists as an audit sees them
 setcap libcap2-bin file capabilities as an audit sees them
 sshfs sshfs a mount that shows every file to everybody
 systemctl systemd units that are older than their secrets
+openssl openssl signatures and certificates as OpenSSL sees them
 crontab cron the crontab that schedule writes
 '
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

@@ -262,6 +262,19 @@ fn sent_by_a_process(url: &str, roots: &Path) -> Result<(), String> {
 }
 
 #[test]
+fn a_proxy_in_the_environment_is_not_asked() {
+    let (server, proxy) = (Server::start(&["200 OK"]), Server::start(&["200 OK"]));
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "one_message_as_a_process"]).env("NOTIFY_TEST_URL", server.url("/hook"));
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env(name, proxy.url(""));
+    }
+    let done = command.env_remove("no_proxy").env_remove("NO_PROXY").output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    assert_eq!((server.requests().len(), proxy.requests().len()), (1, 0));
+}
+
+#[test]
 fn a_certificate_counts_if_the_system_trusts_its_authority() {
     let directory = tempfile::tempdir().unwrap();
     if !certificates(directory.path()) {

@@ -1,5 +1,6 @@
 //! `Timers`: units written or removed, and the timers among them started or stopped to match.
 
+use super::outcome::Outcome;
 use super::systemctl::Systemctl;
 use super::unit::Manager;
 use super::unit_directory::{Entry, UnitDirectory};
@@ -65,7 +66,7 @@ impl Timers {
             }
             false if !is_change => Ok(Done::Unchanged),
             false => {
-                systemctl.turn_off(&self.names)?;
+                systemctl.turn_off(&timers_that_go(entries))?;
                 directory.apply(entries)?;
                 systemctl.reload()?;
                 Ok(Done::Stopped)
@@ -77,4 +78,11 @@ impl Timers {
         let user = if self.manager == Manager::User { "--user " } else { "" };
         format!("systemctl {user}enable --now {}", self.names.join(" "))
     }
+}
+
+/// systemd refuses to stop one whose unit somebody has removed already.
+fn timers_that_go(entries: &[Entry]) -> Vec<String> {
+    let there = entries.iter().filter(|entry| entry.outcome == Outcome::Removed);
+    let names = there.filter_map(|entry| entry.path.file_name()?.to_str());
+    names.filter(|name| name.ends_with(".timer")).map(str::to_owned).collect()
 }

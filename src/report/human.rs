@@ -58,6 +58,9 @@ fn section(host: &HostReport, report: &Report, now: DateTime<Utc>) -> String {
     if host.findings.len() > FINDINGS_SHOWN {
         lines.push(format!("  ! and {} more", host.findings.len() - FINDINGS_SHOWN));
     }
+    if host.is_put_back {
+        lines.push("  < put back: the old values are live again".to_owned());
+    }
     let will = if report.check { "would be kept as" } else { "kept as" };
     lines.extend(host.kept.iter().map(|path| format!("  = {will} {path}")));
     if lines.is_empty() {

@@ -5,18 +5,21 @@ use crate::bundle::SecretName;
 use crate::plan::rotation::{PlannedTurn, Selection};
 use crate::playbook::{Playbook, Rollout};
 use crate::report::{HostReport, Provider, RotationReport, Values, names};
-use crate::words::{Error, HostName};
+use crate::words::{Error, HostName, Period};
 
 const UNDER_WAY: &str = "the new values are in secrets.age beside the old ones, so none is lost";
 const BOTH_WAYS: &str =
     "`distribute rotate --resume` finishes it, `distribute rotate --abort` gives everybody the old values";
 
-pub fn nothing(playbook: &Playbook, selection: &Selection) -> String {
+pub fn nothing(playbook: &Playbook, selection: &Selection, next: Option<&(SecretName, Period)>) -> String {
     match selection.is_due() {
         true if playbook.rotations.is_empty() => {
             "nothing is rotated: there is no [[rotate]] policy in the playbooks".to_owned()
         }
-        true => "nothing is due".to_owned(),
+        true => match next {
+            Some((name, left)) => format!("nothing is due; next is {name}, in {left}"),
+            None => "nothing is due".to_owned(),
+        },
         false => "nothing of what was named can be rotated".to_owned(),
     }
 }

@@ -136,11 +136,6 @@ impl Override {
     }
 }
 
-/// `1 host`, `2 hosts`.
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
 fn unknown_service(service: &ServiceName, bundle: &Bundle) -> Error {
     let services = bundle.services();
     let near = nearest(service.as_str(), services.iter().map(ServiceName::as_str)).map(str::to_owned);

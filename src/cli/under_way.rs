@@ -4,14 +4,14 @@ use super::rotate::RotationLock;
 use crate::bundle::{Bundle, Revocation, Rotation};
 use crate::plan::rotation::shown;
 use crate::report::{LaterRevocation, RotationReport, RotationState};
-use crate::words::Error;
+use crate::words::{Error, plural};
 use std::path::Path;
 
 /// What is under way since when, for a line.
 pub fn text(rotation: &Rotation) -> String {
     let secrets = match &rotation.secrets[..] {
         [one] => one.name.to_string(),
-        many => format!("{} secrets", many.len()),
+        many => plural(many.len(), "secret"),
     };
     format!("a rotation of {secrets} is under way since {} ({})", shown(rotation.started), rotation.run)
 }

@@ -2,7 +2,7 @@
 
 use super::{Event, FileReport, HostReport, Late, Report, RotationReport, audited};
 use crate::plan::{Change, Finding};
-use crate::words::{Failure, HostName, Outcome, Period, RunId};
+use crate::words::{Failure, HostName, Outcome, Period, RunId, plural};
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::fmt::Write;
 
@@ -211,8 +211,4 @@ fn recap(report: &Report) -> String {
         .expect("a string takes it");
     }
     text
-}
-
-pub(super) fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -27,6 +27,7 @@ openssl openssl a rotation of a signing key
 python3 python3 the rotators that are shipped
 crontab cron what a schedule writes for cron
 systemctl systemd units that are older than their secrets
+openssl openssl signatures and certificates as OpenSSL sees them
 crontab cron the crontab that schedule writes
 '
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

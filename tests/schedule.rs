@@ -241,14 +241,8 @@ fn mistakes_are_told_today() {
 fn every_command_that_is_scheduled_is_one_that_the_program_knows() {
     let story = Story::new(STRANGE);
     let document: Value = serde_json::from_str(&story.run(&["schedule", "print", "--cron", "-o", "json"])).unwrap();
-    let help = story.run(&["--help"]);
     for job in document["jobs"].as_array().unwrap() {
         let words: Vec<&str> = job["words"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
-        // A command that is not made yet cannot be parsed; from the day on which it is, it is checked.
-        if !help.lines().any(|line| line.trim_start().starts_with(job["name"].as_str().unwrap())) {
-            println!("skipped: there is no `distribute {}` yet", job["name"]);
-            continue;
-        }
         story.run(&[&["-C", ".", "--password-file", "x"], &words[..], &["--help"]].concat());
     }
 }

@@ -47,16 +47,17 @@ impl Notifications {
         let root = shared.project()?.root.canonicalize().ok();
         let project = root.as_deref().and_then(std::path::Path::file_name);
         Ok(Self {
-            told: if shared.check { Vec::new() } else { told },
             // A host may still say an earlier value.
-            secrets: bundle.known_values(),
+            secrets: if told.is_empty() { Vec::new() } else { bundle.known_values() },
+            told: if shared.check { Vec::new() } else { told },
             project: project.map(|name| name.to_string_lossy().into_owned()),
         })
     }
 
-    /// The run begins.
+    /// The run begins. It is told once: a server in trouble must not hold it up.
     pub fn begin(&self, command: &str) {
-        self.send(self.of(command).filter_map(|told| told.channel.begin()).collect());
+        let once = Limits { pauses: Vec::new(), ..Limits::default() };
+        send(&self.of(command).filter_map(|told| told.channel.begin()).collect::<Vec<_>>(), &once);
     }
 
     /// The run has ended. Whoever cannot be told is named on stderr; the exit status stays what it is.
@@ -66,7 +67,8 @@ impl Notifications {
             Channel::Healthchecks { .. } => true,
             _ => is_wanted(told.when, &news),
         };
-        self.send(self.of(outcome.command).filter(wants).map(|told| told.channel.end(&news, outcome.now)).collect());
+        let told = self.of(outcome.command).filter(wants);
+        send(&told.map(|told| told.channel.end(&news, outcome.now)).collect::<Vec<_>>(), &Limits::default());
     }
 
     /// The same for a run that has nothing to say but its report.
@@ -88,12 +90,6 @@ impl Notifications {
         self.told.iter().filter(move |told| told.on.contains(&command))
     }
 
-    fn send(&self, messages: Vec<Message>) {
-        for line in notify::send(&messages, &Limits::default()) {
-            let _ = writeln!(std::io::stderr().lock(), "notify: {line}");
-        }
-    }
-
     fn news(&self, outcome: &Outcome) -> News {
         let hosts = outcome.report.map(|report| &report.hosts[..]).unwrap_or_default();
         let message = match outcome.message {
@@ -110,6 +106,12 @@ impl Notifications {
             hosts: hosts.iter().map(|host| (host.host.to_string(), host.outcome.as_str())).collect(),
         };
         news.redacted(self.secrets.iter())
+    }
+}
+
+fn send(messages: &[Message], limits: &Limits) {
+    for line in notify::send(messages, limits) {
+        let _ = writeln!(std::io::stderr().lock(), "notify: {line}");
     }
 }
 

@@ -7,12 +7,13 @@ mod job;
 mod outcome;
 mod schedule_time;
 mod systemctl;
+mod timers;
 mod unit;
 mod unit_directory;
 
 use super::Shared;
 use super::option_value::option_value;
-use super::shared::{print_note, print_result};
+use super::shared::print_result;
 use crate::words::{FileName, Result};
 use call::{Call, project_of};
 use cron_block::CronBlock;
@@ -22,7 +23,7 @@ use schedule_time::ScheduleTime;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use systemctl::Systemctl;
+use timers::Timers;
 use unit::{Manager, units};
 use unit_directory::{Entry, UnitDirectory};
 
@@ -97,8 +98,10 @@ impl Kind {
         UnitDirectory::new(self.unit_directory.as_deref(), self.manager(), project_of(shared)?)
     }
 
-    fn timers(&self) -> Vec<String> {
-        self.jobs().iter().map(|job| format!("{}-{}.timer", self.name, job.name)).collect()
+    /// Of a directory of the user's choice systemd knows nothing.
+    fn timers(&self) -> Timers {
+        let names = self.jobs().iter().map(|job| format!("{}-{}.timer", self.name, job.name)).collect();
+        Timers::new(names, self.manager(), self.unit_directory.is_none())
     }
 }
 
@@ -179,72 +182,15 @@ fn install_units(kind: &Kind, remove: bool, shared: &Shared) -> Result<()> {
     let call = if remove { Call::to_remove(shared)? } else { Call::of(shared)? };
     let units = units(&call, &kind.jobs(), kind.name.as_str(), kind.manager());
     let entries = directory.compare(units, !remove)?;
-    let started = if shared.check { None } else { Some(apply(kind, remove, &directory, &entries, shared)?) };
+    let done = if shared.check { None } else { Some(kind.timers().apply(&directory, &entries, !remove)?) };
     let files = entries
         .iter()
         .map(|entry| json!({ "path": entry.path, "text": entry.text, "outcome": entry.outcome.as_str() }));
-    let result =
-        json!({ "kind": "systemd", "timers": started.map(Timers::as_str), "files": files.collect::<Vec<_>>() });
+    let timers = done.as_ref().map(timers::Done::as_str);
+    let result = json!({ "kind": "systemd", "timers": timers, "files": files.collect::<Vec<_>>() });
     let mut text: String = entries.iter().map(|entry| entry_text(shared, entry)).collect();
-    text += match started {
-        Some(Timers::Started) => "the timers run\n",
-        Some(Timers::Stopped) => "the timers are stopped\n",
-        _ => "",
-    };
+    text += &done.as_ref().map(timers::Done::sentence).unwrap_or_default();
     print(shared, kind, result, &text)
-}
-
-/// What became of the timers.
-#[derive(Clone, Copy)]
-enum Timers {
-    Started,
-    Stopped,
-    Unchanged,
-    /// No systemd of that kind runs here, or the units went to a directory of the user's choice.
-    Left,
-}
-
-impl Timers {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Started => "started",
-            Self::Stopped => "stopped",
-            Self::Unchanged => "unchanged",
-            Self::Left => "left",
-        }
-    }
-}
-
-fn apply(kind: &Kind, remove: bool, directory: &UnitDirectory, entries: &[Entry], shared: &Shared) -> Result<Timers> {
-    let is_change = entries.iter().any(|entry| entry.outcome.is_change());
-    let systemctl = Systemctl::running(kind.manager()).filter(|_| kind.unit_directory.is_none());
-    let (Some(systemctl), timers) = (systemctl, kind.timers()) else {
-        directory.apply(entries)?;
-        if is_change && !remove {
-            let user = if kind.user { "--user " } else { "" };
-            let start = format!(
-                "no timer was started; where systemd runs: systemctl {user}enable --now {}",
-                kind.timers().join(" ")
-            );
-            print_note(shared, &start);
-        }
-        return Ok(Timers::Left);
-    };
-    match (remove, is_change) {
-        (true, true) => {
-            systemctl.turn_off(&timers)?;
-            directory.apply(entries)?;
-            systemctl.reload()?;
-            Ok(Timers::Stopped)
-        }
-        (false, false) if systemctl.are_on(&timers)? => Ok(Timers::Unchanged),
-        (true, false) => Ok(Timers::Unchanged),
-        (false, _) => {
-            directory.apply(entries)?;
-            systemctl.turn_on(&timers)?;
-            Ok(Timers::Started)
-        }
-    }
 }
 
 fn entry_text(shared: &Shared, entry: &Entry) -> String {

@@ -30,7 +30,7 @@ impl News {
         Self {
             message: clean(&self.message),
             project: self.project.as_deref().map(clean),
-            hosts: self.hosts.iter().map(|(host, outcome)| (clean(host), *outcome)).collect(),
+            hosts: cleaned(self.hosts, secrets.clone()),
             ..self
         }
     }
@@ -68,6 +68,20 @@ impl News {
         let hosts = self.hosts.iter().map(|(host, outcome)| json!({ "host": host, "outcome": outcome }));
         document["hosts"] = hosts.collect();
         document.to_string()
+    }
+}
+
+/// All at once: a bundle may hold as many values as there are hosts. A value that stands in more than one name leaves none.
+fn cleaned<'a>(
+    hosts: Vec<(String, &'static str)>,
+    secrets: impl Iterator<Item = &'a Secret>,
+) -> Vec<(String, &'static str)> {
+    let names: Vec<&str> = hosts.iter().map(|(host, _)| host.as_str()).collect();
+    let clean = redact(&printable(names.join(" ").as_bytes(), usize::MAX), secrets);
+    let clean: Vec<&str> = clean.split(' ').collect();
+    match clean.len() == hosts.len() {
+        true => clean.iter().zip(&hosts).map(|(name, (_, outcome))| ((*name).to_owned(), *outcome)).collect(),
+        false => Vec::new(),
     }
 }
 

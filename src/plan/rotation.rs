@@ -21,6 +21,8 @@ pub use selection::{Leak, Selection};
 pub struct RotationPlan<'a> {
     pub turns: Vec<PlannedTurn<'a>>,
     pub skipped: Vec<SkippedSecret>,
+    /// What is due next, and in how long.
+    pub next: Option<(SecretName, Period)>,
 }
 
 /// A secret that gets a new value.
@@ -78,7 +80,9 @@ pub struct OldValue<'p> {
 /// How it stands with the age of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Age {
-    Young,
+    Young {
+        left: Period,
+    },
     Due {
         old: Period,
         every: Period,
@@ -98,7 +102,7 @@ impl<'p> RotationPlan<'p> {
         let holdings = Holdings::of(ground)?;
         let candidates = candidates(ground, &holdings)?;
         let chosen = selection.choose(ground, &candidates)?;
-        let mut plan = Self { turns: Vec::new(), skipped: chosen.without_policy };
+        let mut plan = Self { turns: Vec::new(), skipped: chosen.without_policy, next: chosen.next };
         for (candidate, why) in chosen.turns {
             match candidate.obstacle(ground, limit) {
                 Obstacle::None => plan.turns.push(PlannedTurn { why, ..candidate }),
@@ -127,7 +131,7 @@ impl<'p> RotationPlan<'p> {
             let why = "its rotation is under way".to_owned();
             turns.push(PlannedTurn { turn: turn.clone(), why, ..found.clone() });
         }
-        Ok(Self { turns, skipped: Vec::new() })
+        Ok(Self { turns, skipped: Vec::new(), next: None })
     }
 
     /// What is still to be revoked, each with the policy that says how, if there is one.
@@ -371,7 +375,10 @@ fn age(metadata: Option<&Metadata>, every: Period, now: DateTime<Utc>) -> Age {
         return Age::Future(since);
     }
     let old = Period::from_secs(seconds.max(0).unsigned_abs());
-    if old >= every { Age::Due { old, every } } else { Age::Young }
+    match every.as_secs().checked_sub(old.as_secs()) {
+        None | Some(0) => Age::Due { old, every },
+        Some(left) => Age::Young { left: Period::from_secs(left) },
+    }
 }
 
 /// Secrets that this host gets and that are older than a policy, or the bundle, lets them become.
@@ -391,7 +398,7 @@ pub fn overdue(ground: Ground, host: &Host) -> Result<Vec<SecretName>> {
         let every = policy.and_then(|planned| planned.policy.every).or(metadata.and_then(|known| known.rotate_every));
         every.is_some_and(|every| {
             let age = age(metadata, every, ground.now);
-            age != Age::Young && (policy.is_some() || age != Age::Unknown)
+            !matches!(age, Age::Young { .. }) && (policy.is_some() || age != Age::Unknown)
         })
     };
     Ok(holdings.of_host(&host.name, ground.bundle).into_iter().filter(is_late).collect())

@@ -3,6 +3,8 @@
 
 #[path = "../support/host.rs"]
 mod host;
+#[path = "../support/http_server.rs"]
+mod http_server;
 #[path = "../support/process_watch.rs"]
 mod process_watch;
 #[path = "../support/rotator.rs"]
@@ -23,6 +25,7 @@ mod contract;
 mod enrolment;
 mod example;
 mod interrupt;
+mod notify;
 mod rotation;
 mod rotation_trouble;
 mod schedule;

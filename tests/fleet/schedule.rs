@@ -57,6 +57,9 @@ fn systemd_runs_what_was_installed() {
     let again = sh(host, &install);
     assert!(again.lines().all(|line| line.ends_with(": unchanged")), "{again}");
 
+    sh(host, &format!("{install} --rotate-at 'Mon 05:00'"));
+    let next = host.sh("systemctl show -P NextElapseUSecRealtime distribute-rotate.timer");
+    assert!(next.starts_with("Mon "), "{next}");
     // Nobody keeps a journal here.
     const DROP_IN: &str = "/etc/systemd/system/distribute-audit.service.d";
     host.sh(&format!("mkdir {DROP_IN}"));
@@ -82,6 +85,8 @@ fn systemd_runs_what_was_installed() {
     let said = host.read("/run/said");
     assert!(said.contains("440 0:0") || said.contains("400 4711:"), "{said}");
 
+    // Somebody began to remove it by hand.
+    host.sh("systemctl disable --now distribute-backup.timer && rm /etc/systemd/system/distribute-backup.timer");
     assert!(sh(host, &format!("{install} --remove")).ends_with("the timers are stopped\n"));
     assert!(!host.exists("/etc/systemd/system/distribute-audit.timer"));
     assert!(host.names("/etc/systemd/system").iter().all(|name| !name.ends_with(".timer")));

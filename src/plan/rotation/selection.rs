@@ -3,7 +3,7 @@
 use super::{Age, Ground, PlannedTurn, SkippedSecret, age, matches, no_such_secret, shown};
 use crate::bundle::SecretName;
 use crate::playbook::SecretGlob;
-use crate::words::{Error, HostName, Result, ServiceName, nearest};
+use crate::words::{Error, HostName, Period, Result, ServiceName, nearest};
 use std::collections::BTreeSet;
 
 /// Nothing of it: what is due.
@@ -28,6 +28,7 @@ pub(super) struct Chosen<'a> {
     pub turns: Vec<(PlannedTurn<'a>, String)>,
     pub without_policy: Vec<SkippedSecret>,
     pub from_the_future: Vec<SkippedSecret>,
+    pub next: Option<(SecretName, Period)>,
 }
 
 impl Leak {
@@ -114,7 +115,7 @@ impl Selection {
             .filter_map(|candidate| Some((candidate.clone(), self.reason(ground, candidate, &leaked)?)));
         let turns: Vec<_> = turns.collect();
         let without_policy = self.without_policy(ground, candidates, &leaked);
-        Ok(Chosen { turns, without_policy, from_the_future: Vec::new() })
+        Ok(Chosen { turns, without_policy, from_the_future: Vec::new(), next: None })
     }
 
     fn reason(&self, ground: Ground, candidate: &PlannedTurn, leaked: &[(SecretName, String)]) -> Option<String> {
@@ -190,7 +191,7 @@ fn covers(candidate: &PlannedTurn, name: &SecretName) -> bool {
 }
 
 fn due<'a>(ground: Ground, candidates: &[PlannedTurn<'a>]) -> Chosen<'a> {
-    let mut chosen = Chosen { turns: Vec::new(), without_policy: Vec::new(), from_the_future: Vec::new() };
+    let mut chosen = Chosen { turns: Vec::new(), without_policy: Vec::new(), from_the_future: Vec::new(), next: None };
     for candidate in candidates {
         let name = &candidate.turn.name;
         let metadata = ground
@@ -199,7 +200,12 @@ fn due<'a>(ground: Ground, candidates: &[PlannedTurn<'a>]) -> Chosen<'a> {
             .or_else(|| ground.bundle.metadata(&name.clone().within(crate::bundle::Scope::Common)));
         let Some(every) = candidate.policy.every.or(metadata.and_then(|known| known.rotate_every)) else { continue };
         let why = match age(metadata, every, ground.now) {
-            Age::Young => continue,
+            Age::Young { left } => {
+                if chosen.next.as_ref().is_none_or(|(_, soonest)| left < *soonest) {
+                    chosen.next = Some((name.clone(), left));
+                }
+                continue;
+            }
             Age::Due { old, every } => format!("{old} old, every {every}"),
             Age::Unknown => format!("of unknown age, every {every}"),
             Age::Future(since) => {

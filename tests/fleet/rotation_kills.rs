@@ -171,6 +171,37 @@ fn at_every_step_back() {
     ws.assert_no_leak();
 }
 
+/// The ways out of it are killed in their turn: the first word is what was killed at first, then the way, and where that was killed.
+const WAYS_OUT: [(&str, &str, &str, &str, &str); 6] = [
+    ("test", "--resume", "set", ONE, "end"),
+    ("test", "--resume", "test", ONE, "end"),
+    ("test", "--resume", "revoke", TWO, "begin"),
+    ("test", "--abort", "undo", ONE, "begin"),
+    ("test", "--abort", "undo", ONE, "end"),
+    ("test", "--abort", "undo", TWO, "end"),
+];
+
+#[test]
+fn at_a_step_of_a_way_out() {
+    if !is_root() {
+        return;
+    }
+    let (ws, rotator) = fleet();
+    for (first, option, step, secret, moment) in WAYS_OUT {
+        both_ways(|way| {
+            println!("{option} killed at {step} {secret} {moment}, then {way:?}");
+            let old = values(&ws);
+            rotator.trap(first, TWO, "end", "kill");
+            killed(ws.spawn(&["rotate", "--all"]));
+            rotator.trap(step, secret, moment, "kill");
+            killed(ws.spawn(&["rotate", option]));
+            let expected = if step == "revoke" { Left::Committed } else { Left::UnderWay };
+            assert_eq!(assert_ends(&ws, &rotator, &old, way), expected);
+        });
+    }
+    ws.assert_no_leak();
+}
+
 fn has_lock(host: &Host) -> bool {
     host.exists(&format!("{ROOT}/.distribute/lock"))
 }
@@ -201,7 +232,9 @@ fn while_hosts_are_at_work() {
             assert_eq!(value_on(ws.web1(), TWO) == old[0], is_way_back, "{what}");
             run.signal(Signal::SIGKILL);
             killed(run);
-            assert_seen(&ws);
+            // An audit would wait a while for the host.
+            assert_eq!(state(&ws.json(&["status"], 0)), "under-way");
+            assert_refused_while_under_way(&ws);
             match at {
                 Some(host) => ws.host(host).sh("rm /srv/gate"),
                 None => String::new(),
@@ -211,6 +244,7 @@ fn while_hosts_are_at_work() {
             }
             ws.host("web2").sh("rm -f /srv/ill");
             wait("hosts to finish by themselves", || !ws.hosts.iter().any(has_lock));
+            assert_seen(&ws);
             assert_eq!(assert_ends(&ws, &rotator, &old, way), Left::UnderWay, "{what}");
         });
     }

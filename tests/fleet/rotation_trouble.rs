@@ -478,6 +478,74 @@ fn ctrl_c_during_a_step() {
 }
 
 #[test]
+fn ctrl_c_on_the_way_back() {
+    if !is_root() {
+        return;
+    }
+    let (ws, rotator) = fleet("", "", "60s");
+    let old = values(&ws);
+    rotator.trap("test", ONE, "end", "fail");
+    rotator.trap("undo", ONE, "begin", "wait");
+    let run = ws.spawn(&["rotate", "--all", "-o", "json"]);
+    wait("the step", || rotator.is_waiting());
+    run.signal(Signal::SIGINT);
+    wait("the message", || run.stderr().contains("interrupted"));
+    run.signal(Signal::SIGINT);
+    let report = run.wait().expect(130).report();
+    rotator.mend();
+    assert_eq!(state(&report), "under-way");
+    assert_words(message(&report), &["`test` of cloudflare", "was interrupted", "distribute rotate --abort"]);
+    assert_refused_while_under_way(&ws);
+    assert_eq!(state(&ws.json(&["rotate", "--abort"], 0)), "aborted");
+    assert_put_back(&ws, &rotator, &old);
+    ws.assert_no_leak();
+}
+
+#[test]
+fn a_resumed_rotation_that_fails_brings_back_those_that_went_first() {
+    if !is_root() {
+        return;
+    }
+    let (ws, rotator) = fleet("", "[rollout]\npause = '1h'\n", "60s");
+    let old = values(&ws);
+    let run = ws.spawn(&["rotate", "--all", "-v", "-o", "json"]);
+    wait("the canary", || run.stderr().contains("web1: changed"));
+    run.signal(Signal::SIGKILL);
+    run.wait();
+    assert_ne!(value_on(ws.web1(), TWO), old[0]);
+    rotator.trap("test", ONE, "end", "fail");
+    let report = ws.json(&["rotate", "--resume"], 2);
+    assert_eq!((state(&report), whereabouts(&report)), ("put-back", "web1 old web2 old web3 old".into()), "{report:#}");
+    assert_eq!(of_secrets(&report), "old old, old old");
+    assert_put_back(&ws, &rotator, &old);
+    ws.assert_no_leak();
+}
+
+#[test]
+fn a_way_out_while_a_host_is_still_at_work() {
+    if !is_root() {
+        return;
+    }
+    let (ws, rotator) = ready(hosts(2), "", SERIAL, "60s");
+    let old = values(&ws);
+    ws.web1().sh("touch /srv/gate");
+    let run = ws.spawn(&["rotate", "--all"]);
+    wait("the canary", || ws.web1().exists("/srv/waiting"));
+    run.signal(Signal::SIGKILL);
+    run.wait();
+    let report = ws.json(&["rotate", "--abort"], 2);
+    assert_words(&error(&report, "web1"), &["lock: "]);
+    assert_words(message(&report), &["web1", "distribute deploy"]);
+    assert_eq!(whereabouts(&report), "web1 unknown web2 old");
+    ws.web1().sh("rm /srv/gate");
+    wait("the host to finish", || !ws.web1().exists("/opt/callableapis/.distribute/lock"));
+    assert_ne!(value_on(ws.web1(), TWO), old[0]);
+    ws.deploy();
+    assert_put_back(&ws, &rotator, &old);
+    ws.assert_no_leak();
+}
+
+#[test]
 fn two_rotations_at_once() {
     if !is_root() {
         return;

@@ -1,7 +1,7 @@
 //! Whatever goes wrong with a rotation: what the report says, and where every value really is.
 
 use crate::host::{Host, Spec};
-use crate::rotation::{everything, hosts, message};
+use crate::rotation::{NOBODY, everything, hosts, message};
 use crate::rotator::{
     ONE, Rotator, TWO, assert_consistent, assert_nothing_lost, assert_unsaid, date, entries_with, unpacked, value_on,
 };
@@ -380,19 +380,19 @@ fn a_host_that_is_away() {
     }
     let (ws, rotator) = fleet("", "[rollout]\nmax_fail = '0'\n", "60s");
     let old = values(&ws);
-    let away = Pid::from_raw(ws.host("web3").pid());
-    kill(away, Signal::SIGSTOP).unwrap();
-    let report = ws.json(&["rotate", "--all", "--timeout", "3s"], 2);
+    let address = ws.host("web3").address.clone();
+    ws.edit_inventory(&address, NOBODY);
+    let report = ws.json(&["rotate", "--all"], 2);
     assert_eq!((state(&report), whereabouts(&report)), ("put-back", "web1 old web2 old web3 old".into()), "{report:#}");
     assert_words(message(&report), &["web3: connect: "]);
     assert_eq!([value_on(ws.web1(), TWO), value_on(ws.web1(), ONE)], old);
 
     ws.edit_playbook("max_fail = '0'", "max_fail = '34%'");
-    let report = ws.json(&["rotate", "--all", "--timeout", "3s"], 2);
+    let report = ws.json(&["rotate", "--all"], 2);
     assert_eq!(state(&report), "put-back", "of the second batch it is one half: {report:#}");
     ws.edit_playbook("max_fail = '34%'", "max_fail = '1'");
-    let report = ws.json(&["rotate", "--all", "--timeout", "3s"], 4);
-    kill(away, Signal::SIGCONT).unwrap();
+    let report = ws.json(&["rotate", "--all"], 4);
+    ws.edit_inventory(NOBODY, &address);
     assert_eq!((state(&report), whereabouts(&report)), ("done", "web1 new web2 new web3 old".into()), "{report:#}");
     assert_words(
         message(&report),

@@ -167,8 +167,7 @@ impl<'p> RotationPlan<'p> {
     pub fn preview(&self, ground: Ground) -> Bundle {
         let mut preview = ground.bundle.clone();
         for (tag, planned) in self.turns.iter().enumerate() {
-            let names = [Some(&planned.turn.name), planned.turn.public.as_ref()].into_iter().flatten();
-            for (half, name) in names.enumerate() {
+            for (half, name) in planned.turn.halves().into_iter().enumerate() {
                 if preview.pending(name).is_none() {
                     preview.set_pending(name, planned.placeholder(2 * tag + half));
                 }
@@ -247,7 +246,7 @@ fn listed(names: &[&str]) -> String {
 fn holders_before(revocation: &Revocation, holdings: &Holdings, bundle: &Bundle) -> Vec<HostName> {
     let old = bundle.revoking(&revocation.secret);
     let same = bundle.revocations().iter().filter(|other| bundle.revoking(&other.secret) == old);
-    let holders: BTreeSet<HostName> = same.flat_map(|other| holdings.holders(&other.secret, bundle)).collect();
+    let holders: BTreeSet<HostName> = same.flat_map(|other| holdings.holders(&other.halves(), bundle)).collect();
     holders.into_iter().collect()
 }
 
@@ -289,16 +288,16 @@ fn planned<'a>(
         Some(host) => holdings.value(host, name, ground.bundle),
         None => ground.bundle.value(name).cloned(),
     };
+    let (old, old_public) = (value(&name), public.as_ref().and_then(value));
+    let turn = Turn { name, public };
     Ok(PlannedTurn {
-        old: value(&name),
-        old_public: public.as_ref().and_then(value),
-        holders: match &host {
-            Some(host) => vec![host.clone()],
-            None => holdings.holders(&name, ground.bundle),
-        },
-        services: holdings.made_of(&name.service),
-        acting: holdings.acting(&name, host.as_ref(), ground.bundle),
-        turn: Turn { name, public },
+        old,
+        old_public,
+        // Whoever has only the public half must have the new one as well.
+        holders: holdings.holders(&turn.halves(), ground.bundle),
+        services: holdings.made_of(&turn.halves()),
+        acting: holdings.acting(&turn.halves(), ground.bundle),
+        turn,
         policy,
         host,
         why: String::new(),

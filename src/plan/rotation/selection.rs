@@ -162,6 +162,12 @@ impl Selection {
                 None => error.hint("`distribute bundle list` shows what there is"),
             });
         }
+        for service in &self.services {
+            if !candidates.iter().any(|candidate| candidate.turn.name.service == *service) {
+                return Err(Error::new(format!("no policy rotates anything of service `{service}`"))
+                    .hint("add a [[rotate]] table in playbooks/, or change its secrets by hand: distribute bundle set"));
+            }
+        }
         for glob in &self.secrets {
             if candidates.iter().any(|candidate| matches(glob, &candidate.turn.name)) {
                 continue;

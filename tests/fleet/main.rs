@@ -7,6 +7,8 @@ mod host;
 mod http_server;
 #[path = "../support/process_watch.rs"]
 mod process_watch;
+#[path = "../support/rotator.rs"]
+mod rotator;
 #[path = "../support/sshd.rs"]
 mod sshd;
 #[path = "../support/workspace.rs"]
@@ -25,6 +27,7 @@ mod example;
 mod interrupt;
 mod notify;
 mod rotation;
+mod rotation_trouble;
 mod schedule;
 mod small;
 mod strangers;

@@ -293,6 +293,12 @@ impl Workspace {
         self.spawn(args).wait()
     }
 
+    /// Runs it with something on stdin.
+    #[track_caller]
+    pub fn feed(&self, args: &[&str], input: &[u8]) -> Ran {
+        self.spawn_with(args, input).wait()
+    }
+
     /// Runs it, expects this exit code, and gives the report.
     #[track_caller]
     pub fn json(&self, args: &[&str], status: i32) -> Value {

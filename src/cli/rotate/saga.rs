@@ -178,7 +178,19 @@ impl<'p> Saga<'p> {
         self.told.batches = self.batches();
         (self.turns, self.next) = (plan.turns, plan.next);
         self.programs = Programs::find(&self.turns, &self.playbook.directory)?;
-        self.with_bundle(preview, Self::refuse_unholdable)
+        self.with_bundle(preview, Self::refuse_unholdable).map_err(|error| self.blamed(error))
+    }
+
+    /// Where the policy stands that makes what cannot be held.
+    fn blamed(&mut self, error: Error) -> Error {
+        for planned in self.turns.clone() {
+            let policy = planned.policy;
+            let alone = RotationPlan { turns: vec![planned], skipped: Vec::new() }.preview(self.ground());
+            if self.with_bundle(alone, Self::refuse_unholdable).is_err() {
+                return error.at(format!("generate = \"{}\"", policy.maker())).at(&policy.place);
+            }
+        }
+        error
     }
 
     pub(super) fn ground(&self) -> Ground<'_, 'p> {

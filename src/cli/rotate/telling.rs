@@ -54,7 +54,7 @@ pub fn done(told: &RotationReport, reports: &[HostReport]) -> String {
         return format!("{secrets} rotated; no host holds it");
     }
     let hosts = told.hosts.len() - missing.len();
-    let done = format!("{secrets} rotated; {} the new values", have(hosts));
+    let done = format!("{secrets} rotated; {} the new values{}", have(hosts), fallen_ill(reports, &missing));
     if missing.is_empty() {
         return done;
     }
@@ -64,6 +64,16 @@ pub fn done(told: &RotationReport, reports: &[HostReport]) -> String {
         "{done}, and {} {what}: mend that, then `distribute deploy` brings the new values there; until then no old value is revoked",
         names(&missing)
     )
+}
+
+/// Hosts that have the new values, and failed all the same.
+fn fallen_ill(reports: &[HostReport], missing: &[HostName]) -> String {
+    let failed = reports.iter().filter(|report| report.outcome.is_failure() && !missing.contains(&report.host));
+    let failed: Vec<HostName> = failed.map(|report| report.host.clone()).collect();
+    match failed.is_empty() {
+        true => String::new(),
+        false => format!(" ({} failed when it had them: mend that, then `distribute deploy`)", names(&failed)),
+    }
 }
 
 pub fn interrupted(told: &RotationReport) -> String {

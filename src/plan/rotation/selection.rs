@@ -110,30 +110,28 @@ impl Selection {
             .iter()
             .flat_map(|leak| leak.readable(ground).into_iter().map(|name| (name, leak.reason())))
             .collect();
-        let turns =
-            candidates.iter().filter_map(|candidate| Some((candidate.clone(), self.reason(candidate, &leaked)?)));
+        let turns = candidates
+            .iter()
+            .filter_map(|candidate| Some((candidate.clone(), self.reason(ground, candidate, &leaked)?)));
         let turns: Vec<_> = turns.collect();
         let without_policy = self.without_policy(ground, candidates, &leaked);
         Ok(Chosen { turns, without_policy, from_the_future: Vec::new(), next: None })
     }
 
-    fn reason(&self, candidate: &PlannedTurn, leaked: &[(SecretName, String)]) -> Option<String> {
+    fn reason(&self, ground: Ground, candidate: &PlannedTurn, leaked: &[(SecretName, String)]) -> Option<String> {
         let name = &candidate.turn.name;
         if self.all || self.names(name) {
             return Some("named".to_owned());
         }
-        // Of a host's own secret the bundle may only know the common value yet.
+        // A host that has no value of its own yet has the common one, which others could read.
         let is_meant = |other: &SecretName| {
             other == name
                 || candidate.turn.public.as_ref() == Some(other)
-                || candidate.host.is_some() && other.without_scope() == name.without_scope()
+                || candidate.host.is_some()
+                    && other.without_scope() == name.without_scope()
+                    && ground.bundle.value(other) == candidate.old.as_ref()
         };
-        let of_host = |leak: &Leak| match (leak, &candidate.host) {
-            (Leak::Host(leaked), Some(own)) => leaked == own,
-            _ => true,
-        };
-        let reason = leaked.iter().find(|(other, _)| is_meant(other)).map(|(_, reason)| reason.clone());
-        reason.filter(|_| self.leaks.iter().any(of_host))
+        leaked.iter().find(|(other, _)| is_meant(other)).map(|(_, reason)| reason.clone())
     }
 
     fn names(&self, name: &SecretName) -> bool {

@@ -185,7 +185,7 @@ impl<'p> Saga<'p> {
     fn blamed(&mut self, error: Error) -> Error {
         for planned in self.turns.clone() {
             let policy = planned.policy;
-            let alone = RotationPlan { turns: vec![planned], skipped: Vec::new() }.preview(self.ground());
+            let alone = RotationPlan { turns: vec![planned], skipped: Vec::new(), next: None }.preview(self.ground());
             if self.with_bundle(alone, Self::refuse_unholdable).is_err() {
                 return error.at(format!("generate = \"{}\"", policy.maker())).at(&policy.place);
             }

@@ -2,6 +2,7 @@
 
 use super::Ground;
 use crate::bundle::{Bundle, SecretName};
+use crate::inventory::Host;
 use crate::plan::entitlement::{Entitlement, entitlements};
 use crate::words::{GroupName, HostName, Result, Secret, ServiceName};
 use std::collections::BTreeSet;
@@ -22,7 +23,7 @@ impl Holdings {
         let is_enrolled =
             |host: &HostName| ground.bundle.enrolment(host).is_some_and(|enrolment| !enrolment.host_keys.is_empty());
         let hosts = ground.inventory.hosts().iter().filter(|host| is_enrolled(&host.name));
-        let holding = |host: &crate::inventory::Host| {
+        let holding = |host: &Host| {
             let entitlements = entitlements(ground.inventory, ground.playbook, host)?;
             Ok(Holding::new(host.name.clone(), host.groups.clone(), &entitlements))
         };

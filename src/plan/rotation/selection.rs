@@ -1,7 +1,10 @@
 //! `Selection`: what somebody asked to have rotated: what is due, or what he named.
 
-use super::{Age, Ground, PlannedTurn, SkippedSecret, age, matches, no_such_secret, shown};
+use super::age::{Age, age};
+use super::candidates::{matches, no_such_secret};
+use super::{Ground, PlannedTurn, SkippedSecret, shown};
 use crate::bundle::{Scope, SecretName};
+use crate::plan::entitlement::entitlements;
 use crate::playbook::SecretGlob;
 use crate::words::{Error, HostName, Period, Result, ServiceName, nearest};
 use std::collections::BTreeSet;
@@ -61,9 +64,7 @@ impl Leak {
         let enrolment = ground.bundle.enrolment(host);
         let mut services: BTreeSet<ServiceName> =
             enrolment.map(|enrolment| enrolment.services.clone()).unwrap_or_default();
-        if let Some(entitlements) =
-            known.and_then(|host| crate::plan::entitlement::entitlements(ground.inventory, ground.playbook, host).ok())
-        {
+        if let Some(entitlements) = known.and_then(|host| entitlements(ground.inventory, ground.playbook, host).ok()) {
             services.extend(
                 entitlements
                     .iter()
@@ -162,8 +163,9 @@ impl Selection {
         }
         for service in &self.services {
             if !candidates.iter().any(|candidate| candidate.turn.name.service == *service) {
-                return Err(Error::new(format!("no policy rotates anything of service `{service}`"))
-                    .hint("add a [[rotate]] table in playbooks/, or change its secrets by hand: distribute bundle set"));
+                return Err(Error::new(format!("no policy rotates anything of service `{service}`")).hint(
+                    "add a [[rotate]] table in playbooks/, or change its secrets by hand: distribute bundle set",
+                ));
             }
         }
         for glob in &self.secrets {

@@ -126,7 +126,7 @@ fn the_age_begins_with_the_last_rotation() {
 #[test]
 fn what_nobody_dated_is_due_and_what_is_from_tomorrow_is_told() {
     let mut fleet = fleet(&policy("'api.KEY', 'api.SESSION_A'", "every = '90d'"));
-    fleet.bundle.describe(&name("api.KEY"), |known| *known = Metadata::default());
+    fleet.bundle.describe(&name("api.KEY"), |known| *known = crate::bundle::Metadata::default());
     fleet.bundle.set(&name("api.SESSION_A"), Secret::new("x"), at(5));
     assert_eq!(
         fleet.text(&Selection::default(), None, 1),
@@ -329,7 +329,12 @@ fn a_rotation_is_resumed_with_the_policies_of_now() {
     let mut fleet = fleet(&policy("'api.KEY'", "every = '90d'"));
     let run = "3-20261122T020000Z-7f3a".parse().unwrap();
     let turns = ["api.KEY", "db.PASSWORD"].map(|text| Turn { name: name(text), public: None });
-    fleet.bundle.begin_rotation(crate::bundle::Rotation { run, started: at(1), is_urgent: false, secrets: turns.to_vec() });
+    fleet.bundle.begin_rotation(crate::bundle::Rotation {
+        run,
+        started: at(1),
+        is_urgent: false,
+        secrets: turns.to_vec(),
+    });
     let error = RotationPlan::resumed(fleet.ground(at(2))).unwrap_err();
     assert!(error.to_string().contains("db.PASSWORD is being rotated, but no policy"), "{error}");
 }

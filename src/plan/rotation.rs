@@ -92,7 +92,7 @@ impl<'p> RotationPlan<'p> {
         let chosen = selection.choose(ground, &candidates)?;
         let mut plan = Self { turns: Vec::new(), skipped: chosen.without_policy, next: chosen.next };
         for (candidate, why) in chosen.turns {
-            match candidate.obstacle(ground, limit) {
+            match candidate.obstacle(ground, selection, limit) {
                 Obstacle::None => plan.turns.push(PlannedTurn { why, ..candidate }),
                 Obstacle::Elsewhere => {}
                 Obstacle::Told(skipped) => plan.skipped.push(*skipped),
@@ -188,11 +188,12 @@ impl PlannedTurn<'_> {
         Some(Revocation { secret: self.turn.name.clone(), public: self.turn.public.clone(), run: run.clone(), after })
     }
 
-    fn obstacle(&self, ground: Ground, limit: Option<&BTreeSet<HostName>>) -> Obstacle {
+    fn obstacle(&self, ground: Ground, selection: &Selection, limit: Option<&BTreeSet<HostName>>) -> Obstacle {
         let name = &self.turn.name;
         let command = format!("distribute rotate --secret {name}");
         let told = |why: String, command| {
-            Obstacle::Told(Box::new(SkippedSecret { name: name.clone(), why, command, is_missed: false }))
+            let is_missed = selection.is_urgent();
+            Obstacle::Told(Box::new(SkippedSecret { name: name.clone(), why, command, is_missed }))
         };
         if let Some(limit) = limit {
             let others: Vec<&str> =

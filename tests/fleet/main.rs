@@ -27,6 +27,7 @@ mod example;
 mod interrupt;
 mod notify;
 mod rotation;
+mod rotation_kills;
 mod rotation_trouble;
 mod schedule;
 mod small;

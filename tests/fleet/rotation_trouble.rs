@@ -3,8 +3,7 @@
 use crate::host::{Host, Spec};
 use crate::rotation::{everything, hosts, message};
 use crate::rotator::{
-    ONE, Rotator, TWO, assert_consistent, assert_nothing_lost, assert_unsaid, date, entries_with, value_in_bundle,
-    value_on,
+    ONE, Rotator, TWO, assert_consistent, assert_nothing_lost, assert_unsaid, date, entries_with, unpacked, value_on,
 };
 use crate::workspace::{Ran, Running, Workspace, changes, error, is_root, of, wait};
 use nix::sys::signal::{Signal, kill};
@@ -14,10 +13,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Unhealthy while `/srv/bad` is there; after one good answer if `/srv/once` is; waits while `/srv/gate` is.
+/// Unhealthy while `/srv/bad` is there; after one good answer if `/srv/once` is; waits while `/srv/gate` is, which `/srv/later` becomes.
 const HEALTH: &str = "health = { command = ['/bin/sh', '-c', 'test ! -e /srv/bad || exit 1; \
      test ! -e /srv/once || mv /srv/once /srv/bad; \
-     test ! -e /srv/gate || { : > /srv/waiting; while test -e /srv/gate; do sleep 0.02; done; rm -f /srv/waiting; }'], ";
+     test ! -e /srv/gate || { : > /srv/waiting; while test -e /srv/gate; do sleep 0.02; done; rm -f /srv/waiting; }; \
+     test ! -e /srv/later || mv /srv/later /srv/gate'], ";
 const SERIAL: &str = "[rollout]\nserial = ['1']\n";
 
 /// Three hosts, a provider for two secrets, and a service whose health can be disturbed.
@@ -26,7 +26,7 @@ fn fleet(more: &str, rollout: &str, within: &str) -> (Workspace, Rotator) {
     ready(ws, more, rollout, within)
 }
 
-fn ready(ws: Workspace, more: &str, rollout: &str, within: &str) -> (Workspace, Rotator) {
+pub fn ready(ws: Workspace, more: &str, rollout: &str, within: &str) -> (Workspace, Rotator) {
     let rotator = Rotator::install(&ws, more);
     ws.rotate_by(rollout);
     ws.service("api", &format!("{HEALTH}within = '{within}' }}"));
@@ -34,8 +34,13 @@ fn ready(ws: Workspace, more: &str, rollout: &str, within: &str) -> (Workspace, 
     (ws, rotator)
 }
 
-fn values(ws: &Workspace) -> [String; 2] {
-    [TWO, ONE].map(|secret| value_in_bundle(ws, secret))
+pub fn values(ws: &Workspace) -> [String; 2] {
+    let entries = unpacked(ws);
+    [TWO, ONE].map(|secret| {
+        let (service, key) = secret.split_once('.').unwrap();
+        let mut lines = entries[&format!("services/{service}.env")].lines();
+        lines.find_map(|line| line.strip_prefix(&format!("{key}="))).unwrap().to_owned()
+    })
 }
 
 /// `web1 old web2 new`
@@ -53,7 +58,7 @@ fn of_secrets(report: &Value) -> String {
 }
 
 #[track_caller]
-fn assert_words(text: &str, words: &[&str]) {
+pub fn assert_words(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "{word:?} is not in: {text}");
     }
@@ -66,7 +71,7 @@ fn assert_put_back(ws: &Workspace, rotator: &Rotator, old: &[String; 2]) {
     assert_eq!(&values(ws), old);
 }
 
-fn state(report: &Value) -> &str {
+pub fn state(report: &Value) -> &str {
     report["rotation"]["state"].as_str().unwrap()
 }
 
@@ -473,6 +478,74 @@ fn ctrl_c_during_a_step() {
 }
 
 #[test]
+fn ctrl_c_on_the_way_back() {
+    if !is_root() {
+        return;
+    }
+    let (ws, rotator) = fleet("", "", "60s");
+    let old = values(&ws);
+    rotator.trap("test", ONE, "end", "fail");
+    rotator.trap("undo", ONE, "begin", "wait");
+    let run = ws.spawn(&["rotate", "--all", "-o", "json"]);
+    wait("the step", || rotator.is_waiting());
+    run.signal(Signal::SIGINT);
+    wait("the message", || run.stderr().contains("interrupted"));
+    run.signal(Signal::SIGINT);
+    let report = run.wait().expect(130).report();
+    rotator.mend();
+    assert_eq!(state(&report), "under-way");
+    assert_words(message(&report), &["`test` of cloudflare", "was interrupted", "distribute rotate --abort"]);
+    assert_refused_while_under_way(&ws);
+    assert_eq!(state(&ws.json(&["rotate", "--abort"], 0)), "aborted");
+    assert_put_back(&ws, &rotator, &old);
+    ws.assert_no_leak();
+}
+
+#[test]
+fn a_resumed_rotation_that_fails_brings_back_those_that_went_first() {
+    if !is_root() {
+        return;
+    }
+    let (ws, rotator) = fleet("", "[rollout]\npause = '1h'\n", "60s");
+    let old = values(&ws);
+    let run = ws.spawn(&["rotate", "--all", "-v", "-o", "json"]);
+    wait("the canary", || run.stderr().contains("web1: changed"));
+    run.signal(Signal::SIGKILL);
+    run.wait();
+    assert_ne!(value_on(ws.web1(), TWO), old[0]);
+    rotator.trap("test", ONE, "end", "fail");
+    let report = ws.json(&["rotate", "--resume"], 2);
+    assert_eq!((state(&report), whereabouts(&report)), ("put-back", "web1 old web2 old web3 old".into()), "{report:#}");
+    assert_eq!(of_secrets(&report), "old old, old old");
+    assert_put_back(&ws, &rotator, &old);
+    ws.assert_no_leak();
+}
+
+#[test]
+fn a_way_out_while_a_host_is_still_at_work() {
+    if !is_root() {
+        return;
+    }
+    let (ws, rotator) = ready(hosts(2), "", SERIAL, "60s");
+    let old = values(&ws);
+    ws.web1().sh("touch /srv/gate");
+    let run = ws.spawn(&["rotate", "--all"]);
+    wait("the canary", || ws.web1().exists("/srv/waiting"));
+    run.signal(Signal::SIGKILL);
+    run.wait();
+    let report = ws.json(&["rotate", "--abort"], 2);
+    assert_words(&error(&report, "web1"), &["lock: "]);
+    assert_words(message(&report), &["web1", "distribute deploy"]);
+    assert_eq!(whereabouts(&report), "web1 unknown web2 old");
+    ws.web1().sh("rm /srv/gate");
+    wait("the host to finish", || !ws.web1().exists("/opt/callableapis/.distribute/lock"));
+    assert_ne!(value_on(ws.web1(), TWO), old[0]);
+    ws.deploy();
+    assert_put_back(&ws, &rotator, &old);
+    ws.assert_no_leak();
+}
+
+#[test]
 fn two_rotations_at_once() {
     if !is_root() {
         return;
@@ -483,8 +556,13 @@ fn two_rotations_at_once() {
     let first: Running = ws.spawn(&["rotate", "--all", "-o", "json"]);
     wait("the step", || rotator.is_waiting());
     let pid = format!("pid {}", first.pid());
-    assert_refused_while_under_way(&ws);
     let before = everything(&ws);
+    for args in [&["rotate"][..], &["deploy"], &["bundle", "set", "api.API_PORT"]] {
+        let said = ws.feed(args, b"0").expect(1).stderr;
+        assert_words(&said, &["is under way", "at work right now", &pid, "wait for it to end"]);
+        assert!(everything(&ws) == before);
+    }
+    assert_words(&ws.run(&["status"]).expect(0).stderr, &["is under way", &pid]);
     for way in ["--resume", "--abort"] {
         let said = ws.run(&["rotate", way]).expect(1).stderr;
         assert_words(&said, &["another rotation of this bundle is at work on this machine", &pid]);

@@ -3,6 +3,7 @@
 use crate::fleet_in_use::{FleetInUse, live, uses};
 use crate::postgres::Postgres;
 use crate::workspace::{is_root, wait};
+use std::fs;
 use std::path::PathBuf;
 
 const TWO_ROLES: &str = r#"
@@ -233,5 +234,25 @@ fn one_role_whose_new_password_is_not_proved() {
     for ((host, used), snapshot) in fleet.ws.hosts.iter().zip(used).zip(snapshots) {
         assert_eq!((uses(host).len(), host.snapshot()), (used, snapshot), "nobody visited {}", host.name);
     }
+    fleet.assert_silent(&[dropped.to_owned()], &places(&postgres));
+}
+
+#[test]
+fn one_role_and_a_host_that_does_not_get_well() {
+    let Some(postgres) = started() else { return };
+    let fleet = one_role(&postgres, ("within = \"20s\"", "within = \"3s\""));
+    let health = fleet.ws.web1().read("/srv/health");
+    fs::write(fleet.ws.host("web2").path("/srv/health"), format!("test ! -e /srv/sick && {health}")).unwrap();
+    fleet.ws.host("web2").sh("touch /srv/sick");
+    let told = fleet.rotation(&["rotate", "--secret", "db.DB_PASSWORD"], 2);
+    println!("{told:#}");
+    assert_eq!((&told["state"], &told["secrets"][0]["provider"]), (&"put-back".into(), &"old".into()), "{told:#}");
+    let dropped = fleet.ws.archived("history/*/services/db.env");
+    let dropped = dropped.lines().find_map(|line| line.strip_prefix("DB_PASSWORD=")).unwrap();
+    assert!(postgres.lets_in("app", &fleet.ws.poison) && !postgres.lets_in("app", dropped));
+    fleet.assert_live("db.env", &format!("DB_PASSWORD={}\n", fleet.ws.poison));
+    assert_eq!(uses(fleet.ws.web1()).last().unwrap(), "ok app", "health logged in with the old password again");
+    fleet.ws.host("web2").sh("rm /srv/sick");
+    assert_eq!(fleet.ws.deploy()["summary"]["failed"], 0);
     fleet.assert_silent(&[dropped.to_owned()], &places(&postgres));
 }

@@ -5,8 +5,12 @@
 mod host;
 #[path = "../support/http_server.rs"]
 mod http_server;
+#[path = "../support/postgres.rs"]
+mod postgres;
 #[path = "../support/process_watch.rs"]
 mod process_watch;
+#[path = "../support/redis.rs"]
+mod redis;
 #[path = "../support/rotator.rs"]
 mod rotator;
 #[path = "../support/sshd.rs"]
@@ -24,8 +28,12 @@ mod audit_trouble;
 mod contract;
 mod enrolment;
 mod example;
+mod fleet_in_use;
 mod interrupt;
 mod notify;
+mod real_jwt;
+mod real_postgres;
+mod real_redis;
 mod rotation;
 mod rotation_kills;
 mod rotation_trouble;

@@ -143,7 +143,8 @@ fn what_is_older_than_its_policy_lets_it_become() {
     assert!(human.contains(ONE), "{human}");
     let report = ws.json(&["rotate"], 0);
     assert_eq!((names(&report, "secrets"), names(&report, "skipped").len()), (vec![ONE.to_owned()], 0));
-    assert_eq!(report["rotation"]["secrets"][0]["why"], "91d old, every 90d");
+    let why = report["rotation"]["secrets"][0]["why"].as_str().unwrap();
+    assert!(why.starts_with("91d") && why.ends_with("old, every 90d"), "{why}");
     let record: toml::Table = unpacked(&ws)["bundle.toml"].parse().unwrap();
     let rotated = record["secrets"][ONE]["rotated"].as_str().unwrap();
     let age = Utc::now() - chrono::DateTime::parse_from_rfc3339(rotated).unwrap().to_utc();
@@ -212,7 +213,7 @@ fn whoever_reads_along_is_shut_out_of_everything_that_he_could_read() {
     );
     assert!(report["rotation"]["skipped"][0]["why"].as_str().unwrap().contains("distribute bundle set"));
     let new = value_in_bundle(&ws, ONE);
-    assert_eq!(rotator.accepted(ONE), [new.clone()], "without the overlap of thirty days");
+    assert_eq!(rotator.accepted(ONE), std::slice::from_ref(&new), "without the overlap of thirty days");
     assert_eq!(report["rotation"]["revoked"], serde_json::json!([ONE]));
     assert_eq!((value_on(&ws.hosts[0], ONE), value_on(&ws.hosts[1], ONE)), (new.clone(), new.clone()));
 
@@ -399,7 +400,7 @@ fn the_old_value_stays_valid_for_its_overlap_and_the_next_run_ends_it() {
         (&report["rotation"]["state"], &report["rotation"]["revoked"]),
         (&"nothing".into(), &serde_json::json!([TWO]))
     );
-    assert_eq!(rotator.accepted(TWO), [second.clone()]);
+    assert_eq!(rotator.accepted(TWO), std::slice::from_ref(&second));
     assert!(entries_with(&ws, "revoking/", "").is_empty());
     assert_eq!(entries_with(&ws, "history/", &first).len(), 1);
     let runs: Vec<String> = rotator.log().iter().map(|line| line.rsplit_once(' ').unwrap().1.to_owned()).collect();

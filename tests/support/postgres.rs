@@ -92,16 +92,29 @@ impl Postgres {
 
     fn try_sql(&self, text: &str) -> Output {
         let mut psql = Command::new("psql");
-        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]).envs(self.admin_env());
+        psql.args(["-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1"]).envs(self.admin_env());
         fed(psql, text)
     }
 
-    /// Does this password let this role in, over TCP?
+    /// Makes a role that has this password; no statement with it is in the log.
+    #[track_caller]
+    pub fn make_role(&self, role: &str, password: &str) {
+        self.sql(&format!("SET log_statement = 'none';\nCREATE ROLE {role} LOGIN PASSWORD '{password}';"));
+    }
+
+    /// Where this role logs in over TCP.
+    pub fn url(&self, role: &str, password: &str) -> String {
+        format!("postgresql://{role}:{password}@{}:{}/postgres", self.address, self.port)
+    }
+
+    /// Does this password let this role in, over TCP? It goes to psql over a pipe: an environment would be seen.
     pub fn lets_in(&self, role: &str, password: &str) -> bool {
-        let mut psql = Command::new("psql");
-        psql.args(["-X", "-q", "-w"]).envs([("PGHOST", &self.address), ("PGPORT", &self.port.to_string())]);
-        psql.envs([("PGUSER", role), ("PGDATABASE", "postgres"), ("PGPASSWORD", password)]);
-        fed(psql, "SELECT 1").status.success()
+        let password: String = password.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        self.lets_in_by(&self.url(role, &password))
+    }
+
+    pub fn lets_in_by(&self, url: &str) -> bool {
+        self.try_sql(&format!("\\connect -reuse-previous=off {url}\nSELECT 1;\n")).status.success()
     }
 
     pub fn log(&self) -> String {

@@ -6,7 +6,7 @@ use super::sshd::{directory, free_port, wait_for};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -73,6 +73,11 @@ impl Redis {
     /// The file that users are saved to.
     pub fn users(&self) -> String {
         fs::read_to_string(self.dir.path().join("users.acl")).unwrap()
+    }
+
+    /// Where the log and the users lie.
+    pub fn dir(&self) -> PathBuf {
+        self.dir.path().to_owned()
     }
 
     pub fn log(&self) -> String {

@@ -32,6 +32,8 @@ pub struct Workspace {
     dir: TempDir,
     pub poison: String,
     pub hosts: Vec<Host>,
+    /// What the user exported besides: where a database is, say.
+    pub exports: Vec<(String, String)>,
     runs: Cell<u32>,
 }
 
@@ -108,7 +110,7 @@ impl Workspace {
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("distribute-fleet-").tempdir().unwrap();
         let poison = format!("{}{}", process_watch::prefix(), random_hex(12));
-        let workspace = Self { dir, poison, hosts: Vec::new(), runs: Cell::new(0) };
+        let workspace = Self { dir, poison, hosts: Vec::new(), exports: Vec::new(), runs: Cell::new(0) };
         for name in ["project/inventory", "project/playbooks", "home/.ssh", "state", "tmp", "out"] {
             fs::create_dir_all(workspace.path(name)).unwrap();
         }
@@ -260,7 +262,8 @@ impl Workspace {
             .env("HOME", self.path("home"))
             .env("XDG_STATE_HOME", self.path("state"))
             .env("TMPDIR", self.path("tmp"))
-            .env("DISTRIBUTE_IDENTITY", self.identity());
+            .env("DISTRIBUTE_IDENTITY", self.identity())
+            .envs(self.exports.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -326,6 +329,26 @@ impl Workspace {
         self.spawn_with(&[&["bundle", "set"], args].concat(), value.as_bytes()).wait().expect(0);
     }
 
+    /// A value as the bundle has it. What the command printed is not kept: it is the one that shows values.
+    #[track_caller]
+    pub fn value(&self, name: &str) -> String {
+        let shown = self.run(&["bundle", "get", name]).expect(0).stdout;
+        fs::remove_file(self.path(&format!("out/{}.stdout", self.runs.get()))).unwrap();
+        shown.trim_end().to_owned()
+    }
+
+    /// A file of the bundle's archive, through stock age and tar.
+    #[track_caller]
+    pub fn archived(&self, entry: &str) -> String {
+        let sealed = fs::read(self.path("project/secrets.age")).unwrap();
+        let archive = self.age(Path::new(&self.identity()), &sealed);
+        let mut tar = Command::new("tar");
+        let tar = tar.args(["xzO", "--wildcards", entry]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = tar.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(&archive).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    }
+
     #[track_caller]
     pub fn setup(&self) -> Value {
         self.json(&["setup"], 0)
@@ -336,35 +359,15 @@ impl Workspace {
         self.json(&["deploy"], 0)
     }
 
-    /// Each way in which the poison could be written down, a line each.
-    fn disguises(&self) -> String {
-        let poison = self.poison.as_bytes();
-        let mut lines = vec![self.poison.clone(), HEXLOWER.encode(poison), HEXUPPER.encode(poison)];
-        for shift in 0..3 {
-            // What stands before it moves the groups of base64; the ends mix with neighbours and are left off.
-            let text = BASE64.encode(&[&vec![b'?'; shift][..], poison].concat());
-            lines.push(text[if shift == 0 { 0 } else { 4 }..text.len() - 4].to_owned());
-        }
-        lines.join("\n") + "\n"
-    }
-
-    /// The files below these places that hold the poison, in whatever disguise. It goes to grep over a pipe: an argument
-    /// would be seen.
-    fn holders(&self, places: &[PathBuf]) -> Vec<String> {
-        let mut grep = Command::new("grep");
-        grep.args(["-rlaF", "--devices=skip", "-f", "-", "--"]).args(places);
-        let mut child =
-            grep.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).env_clear().spawn().unwrap();
-        child.stdin.take().unwrap().write_all(self.disguises().as_bytes()).unwrap();
-        let found = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-        found.lines().map(str::to_owned).collect()
-    }
-
     /// The files of a host that hold the poison, as the host calls them.
     pub fn holders_on(&self, host: &Host) -> Vec<String> {
+        Self::holders_of_on(&self.poison, host)
+    }
+
+    fn holders_of_on(value: &str, host: &Host) -> Vec<String> {
         let root = format!("/proc/{}/root", host.pid());
         let mut found: Vec<String> =
-            self.holders(&host.places()).iter().map(|path| path.strip_prefix(&root).unwrap().to_owned()).collect();
+            holders_of(value, &host.places()).iter().map(|path| path.strip_prefix(&root).unwrap().to_owned()).collect();
         found.sort();
         found
     }
@@ -378,25 +381,32 @@ impl Workspace {
     /// `also` tells files of hosts that the story itself wrote the poison into.
     #[track_caller]
     pub fn assert_no_leak_but(&self, also: impl Fn(&str) -> bool) {
-        let mut places = vec![self.dir.path().to_owned()];
-        places.extend(self.hosts.iter().map(Host::log_file));
         let ours = |entry: &fs::DirEntry| {
             let name = entry.file_name().to_string_lossy().into_owned();
             name.starts_with("distribute")
                 && !name.starts_with("distribute-fleet-")
                 && !name.starts_with("distribute-test-")
         };
+        let mut places = Vec::new();
         for place in ["/tmp", "/dev/shm", "/var/tmp"] {
             let entries = fs::read_dir(place).into_iter().flatten().filter_map(Result::ok).filter(ours);
             places.extend(entries.map(|entry| entry.path()));
         }
-        assert_eq!(self.holders(&places), Vec::<String>::new(), "on this machine");
+        self.assert_nowhere(&self.poison, places, also);
+        assert_eq!(process_watch::seen(), Vec::<String>::new(), "in a process");
+    }
+
+    /// This value is nowhere in the project, in what was printed or in these places besides, and on hosts only where it belongs.
+    #[track_caller]
+    pub fn assert_nowhere(&self, value: &str, mut places: Vec<PathBuf>, also: impl Fn(&str) -> bool) {
+        places.push(self.dir.path().to_owned());
+        places.extend(self.hosts.iter().map(Host::log_file));
+        assert_eq!(holders_of(value, &places), Vec::<String>::new(), "on this machine");
         for host in &self.hosts {
-            let strays: Vec<String> =
-                self.holders_on(host).into_iter().filter(|path| !is_target(path) && !also(path)).collect();
+            let found = Self::holders_of_on(value, host).into_iter();
+            let strays: Vec<String> = found.filter(|path| !is_target(path) && !also(path)).collect();
             assert_eq!(strays, Vec::<String>::new(), "on {}", host.name);
         }
-        assert_eq!(process_watch::seen(), Vec::<String>::new(), "in a process");
     }
 
     /// Does this host hold the poison where it belongs?
@@ -428,6 +438,30 @@ impl Workspace {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         done.stdout
     }
+}
+
+/// Each way in which a value could be written down, a line each.
+fn disguises(value: &str) -> String {
+    let bytes = value.as_bytes();
+    let mut lines = vec![value.to_owned(), HEXLOWER.encode(bytes), HEXUPPER.encode(bytes)];
+    for shift in 0..3 {
+        // What stands before it moves the groups of base64; the ends mix with neighbours and are left off.
+        let text = BASE64.encode(&[&vec![b'?'; shift][..], bytes].concat());
+        lines.push(text[if shift == 0 { 0 } else { 4 }..text.len() - 4].to_owned());
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The files below these places that hold a value, in whatever disguise. It goes to grep over a pipe: an argument
+/// would be seen.
+fn holders_of(value: &str, places: &[PathBuf]) -> Vec<String> {
+    let mut grep = Command::new("grep");
+    grep.args(["-rlaF", "--devices=skip", "-f", "-", "--"]).args(places);
+    let mut child =
+        grep.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).env_clear().spawn().unwrap();
+    child.stdin.take().unwrap().write_all(disguises(value).as_bytes()).unwrap();
+    let found = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    found.lines().map(str::to_owned).collect()
 }
 
 /// A file of a set (or one that we kept), which is where secrets belong.

@@ -185,7 +185,7 @@ impl<'p> Saga<'p> {
     fn blamed(&mut self, error: Error) -> Error {
         for planned in self.turns.clone() {
             let policy = planned.policy;
-            let alone = RotationPlan { turns: vec![planned], skipped: Vec::new(), next: None }.preview(self.ground());
+            let alone = RotationPlan::of(vec![planned]).preview(self.ground());
             if self.with_bundle(alone, Self::refuse_unholdable).is_err() {
                 return error.at(format!("generate = \"{}\"", policy.maker())).at(&policy.place);
             }
@@ -224,7 +224,7 @@ impl<'p> Saga<'p> {
             return self.conclude();
         }
         self.told.state = RotationState::Planned;
-        let plan = RotationPlan { turns: self.turns.clone(), skipped: Vec::new(), next: None };
+        let plan = RotationPlan::of(self.turns.clone());
         let preview = plan.preview(self.ground());
         let hosts = self.hosts.clone();
         let report = self.with_bundle(preview, |saga| saga.visit(&hosts, Intent::Check, false))?;

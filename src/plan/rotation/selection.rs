@@ -1,7 +1,10 @@
 //! `Selection`: what somebody asked to have rotated: what is due, or what he named.
 
-use super::{Age, Ground, PlannedTurn, SkippedSecret, age, matches, no_such_secret, shown};
-use crate::bundle::SecretName;
+use super::age::{Age, age};
+use super::candidates::{matches, no_such_secret};
+use super::{Ground, PlannedTurn, SkippedSecret, shown};
+use crate::bundle::{Scope, SecretName};
+use crate::plan::entitlement::entitlements;
 use crate::playbook::SecretGlob;
 use crate::words::{Error, HostName, Period, Result, ServiceName, nearest};
 use std::collections::BTreeSet;
@@ -61,9 +64,7 @@ impl Leak {
         let enrolment = ground.bundle.enrolment(host);
         let mut services: BTreeSet<ServiceName> =
             enrolment.map(|enrolment| enrolment.services.clone()).unwrap_or_default();
-        if let Some(entitlements) =
-            known.and_then(|host| crate::plan::entitlement::entitlements(ground.inventory, ground.playbook, host).ok())
-        {
+        if let Some(entitlements) = known.and_then(|host| entitlements(ground.inventory, ground.playbook, host).ok()) {
             services.extend(
                 entitlements
                     .iter()
@@ -148,15 +149,7 @@ impl Selection {
         let has_policy = |name: &SecretName| candidates.iter().any(|candidate| covers(candidate, name));
         let is_meant = |name: &SecretName| self.names(name) || leaked.iter().any(|(other, _)| other == name);
         let names = ground.bundle.secrets().into_iter().filter(|name| is_meant(name) && !has_policy(name));
-        names
-            .map(|name| SkippedSecret {
-                why: "no [[rotate]] policy names it: change it where it comes from, then `distribute bundle set`"
-                    .to_owned(),
-                command: None,
-                is_missed: self.is_urgent(),
-                name,
-            })
-            .collect()
+        names.map(|name| without_policy(name, "no", self.is_urgent())).collect()
     }
 
     fn refuse_unknown(&self, ground: Ground, candidates: &[PlannedTurn]) -> Result<()> {
@@ -167,6 +160,13 @@ impl Selection {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
                 None => error.hint("`distribute bundle list` shows what there is"),
             });
+        }
+        for service in &self.services {
+            if !candidates.iter().any(|candidate| candidate.turn.name.service == *service) {
+                return Err(Error::new(format!("no policy rotates anything of service `{service}`")).hint(
+                    "add a [[rotate]] table in playbooks/, or change its secrets by hand: distribute bundle set",
+                ));
+            }
         }
         for glob in &self.secrets {
             if candidates.iter().any(|candidate| matches(glob, &candidate.turn.name)) {
@@ -194,10 +194,8 @@ fn due<'a>(ground: Ground, candidates: &[PlannedTurn<'a>]) -> Chosen<'a> {
     let mut chosen = Chosen { turns: Vec::new(), without_policy: Vec::new(), from_the_future: Vec::new(), next: None };
     for candidate in candidates {
         let name = &candidate.turn.name;
-        let metadata = ground
-            .bundle
-            .metadata(name)
-            .or_else(|| ground.bundle.metadata(&name.clone().within(crate::bundle::Scope::Common)));
+        let metadata =
+            ground.bundle.metadata(name).or_else(|| ground.bundle.metadata(&name.clone().within(Scope::Common)));
         let Some(every) = candidate.policy.every.or(metadata.and_then(|known| known.rotate_every)) else { continue };
         let why = match age(metadata, every, ground.now) {
             Age::Young { left } => {
@@ -220,5 +218,23 @@ fn due<'a>(ground: Ground, candidates: &[PlannedTurn<'a>]) -> Chosen<'a> {
         };
         chosen.turns.push((candidate.clone(), why));
     }
+    chosen.without_policy = late_without_policy(ground, candidates);
     chosen
+}
+
+/// Secrets that the bundle says are too old, and that no policy can renew.
+fn late_without_policy(ground: Ground, candidates: &[PlannedTurn]) -> Vec<SkippedSecret> {
+    let is_late = |name: &SecretName| {
+        let metadata = ground.bundle.metadata(name);
+        let every = metadata.and_then(|known| known.rotate_every);
+        every.is_some_and(|every| matches!(age(metadata, every, ground.now), Age::Due { .. }))
+    };
+    let has_policy = |name: &SecretName| candidates.iter().any(|candidate| covers(candidate, name));
+    let late = ground.bundle.secrets().into_iter().filter(|name| is_late(name) && !has_policy(name));
+    late.map(|name| without_policy(name, "it is overdue, and no", false)).collect()
+}
+
+fn without_policy(name: SecretName, no: &str, is_missed: bool) -> SkippedSecret {
+    let why = format!("{no} [[rotate]] policy names it: change it where it comes from, then `distribute bundle set`");
+    SkippedSecret { name, why, command: None, is_missed }
 }

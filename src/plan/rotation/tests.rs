@@ -140,6 +140,16 @@ fn what_nobody_dated_is_due_and_what_is_from_tomorrow_is_told() {
 }
 
 #[test]
+fn what_is_due_next_is_told() {
+    let fleet = fleet(&(policy("'api.KEY'", "every = '90d'") + &policy("'db.PASSWORD'", "every = '30d'")));
+    let next = |day| fleet.plan(&Selection::default(), None, day).unwrap().next;
+    let in_days = |days: u64| Period::from_secs(days * 86_400);
+    assert_eq!(next(1), Some((name("db.PASSWORD"), in_days(29))));
+    assert_eq!(next(40), Some((name("api.KEY"), in_days(50))), "of those that are not due");
+    assert_eq!(next(90), None);
+}
+
+#[test]
 fn clocks_may_differ_by_minutes() {
     let fleet = fleet(&policy("'api.KEY'", "every = '1d'"));
     let ground = |seconds| fleet.ground(at(0) - chrono::Duration::seconds(seconds));

@@ -52,6 +52,31 @@ const HOSTS: [(&str, Option<&str>, bool); 4] = [
     ("while a host goes back", Some("web1"), true),
 ];
 
+/// Boundaries at a save: what waits to take its place when the client dies, on the way there.
+const RENAMES: [(&str, Left); 10] = [
+    ("the copy of the bundle", Left::Nothing),
+    ("the new values, sealed first", Left::Nothing),
+    ("they are in place, and this machine has not noted it", Left::UnderWay),
+    ("the value that a step made", Left::UnderWay),
+    ("it is in place, not noted", Left::UnderWay),
+    ("the end: everybody has the new values", Left::UnderWay),
+    ("it is in place, not noted", Left::Committed),
+    ("what was revoked", Left::Committed),
+    ("it is in place, not noted", Left::Nothing),
+    ("the note of when a rotation ran last", Left::Nothing),
+];
+
+/// And on the way back, after a step that failed.
+const RENAMES_BACK: [(&str, Left); 7] = [
+    ("the copy of the bundle", Left::Nothing),
+    ("the new values, sealed first", Left::Nothing),
+    ("they are in place, and this machine has not noted it", Left::UnderWay),
+    ("the value that a step made", Left::UnderWay),
+    ("it is in place, not noted", Left::UnderWay),
+    ("the end: the new values are history", Left::UnderWay),
+    ("it is in place, not noted", Left::Nothing),
+];
+
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Resume,
@@ -261,36 +286,20 @@ fn kill_at(ws: &Workspace, call: &str, number: usize) -> bool {
     fs::read_to_string(log).unwrap().contains("killed by SIGKILL")
 }
 
-/// Every save, before it takes its place and just after: of the copy, of what is sealed first, of a value that was made, of the end, of what was
-/// revoked; and of what this machine remembers of each.
-fn at_every(call: &str, is_ill: bool, ways: impl Fn(usize) -> Vec<Way>) -> Vec<Left> {
-    let (ws, rotator) = fleet();
-    let mut found = Vec::new();
-    for number in 1.. {
-        let mut is_killed = true;
-        for way in ways(number) {
-            println!("{call} {number}, {way:?}");
-            let old = values(&ws);
-            if is_ill {
-                rotator.trap("test", ONE, "end", "fail");
-            }
-            is_killed &= kill_at(&ws, call, number);
-            found.push(assert_ends(&ws, &rotator, &old, way));
-        }
-        if !is_killed {
-            break;
-        }
+/// One rotation that is killed at the nth call, and its way out. Nothing if there are not so many.
+fn row(ws: &Workspace, rotator: &Rotator, call: &str, number: usize, is_ill: bool, way: Way) -> Option<Left> {
+    println!("{call} {number}, {way:?}");
+    let old = values(ws);
+    if is_ill {
+        rotator.trap("test", ONE, "end", "fail");
     }
-    ws.assert_no_leak();
-    found
+    let is_killed = kill_at(ws, call, number);
+    let found = assert_ends(ws, rotator, &old, way);
+    is_killed.then_some(found)
 }
 
-fn both(_: usize) -> Vec<Way> {
-    vec![Way::Resume, Way::Abort]
-}
-
-fn in_turn(number: usize) -> Vec<Way> {
-    vec![if number.is_multiple_of(2) { Way::Resume } else { Way::Abort }]
+fn in_turn(number: usize) -> Way {
+    if number.is_multiple_of(2) { Way::Resume } else { Way::Abort }
 }
 
 #[test]
@@ -298,18 +307,12 @@ fn before_every_rename() {
     if !is_root() {
         return;
     }
-    let found = at_every("rename", false, both);
-    assert_eq!((found.first(), found.last()), (Some(&Left::Nothing), Some(&Left::Nothing)));
-    assert!(found.contains(&Left::UnderWay) && found.contains(&Left::Committed));
-}
-
-#[test]
-fn before_every_fsync() {
-    if !is_root() {
-        return;
+    let (ws, rotator) = fleet();
+    for (number, (what, expected)) in (1..).zip(RENAMES) {
+        both_ways(|way| assert_eq!(row(&ws, &rotator, "rename", number, false, way), Some(expected), "{what}"));
     }
-    let found = at_every("fsync", false, in_turn);
-    assert!(found.contains(&Left::UnderWay) && found.contains(&Left::Committed));
+    assert_eq!(row(&ws, &rotator, "rename", RENAMES.len() + 1, false, Way::Resume), None, "a save that is not listed");
+    ws.assert_no_leak();
 }
 
 #[test]
@@ -317,6 +320,26 @@ fn before_every_rename_on_the_way_back() {
     if !is_root() {
         return;
     }
-    let found = at_every("rename", true, in_turn);
-    assert!(found.contains(&Left::UnderWay) && !found.contains(&Left::Committed));
+    let (ws, rotator) = fleet();
+    for (number, (what, expected)) in (1..).zip(RENAMES_BACK) {
+        assert_eq!(row(&ws, &rotator, "rename", number, true, in_turn(number)), Some(expected), "{what}");
+    }
+    let number = RENAMES_BACK.len() + 1;
+    assert_eq!(row(&ws, &rotator, "rename", number, true, Way::Resume), None, "a save that is not listed");
+    ws.assert_no_leak();
+}
+
+/// Before a new file is on the disk, and just after it took its place: its directory is not synced yet.
+#[test]
+fn before_every_fsync() {
+    if !is_root() {
+        return;
+    }
+    let (ws, rotator) = fleet();
+    let mut found: Vec<Left> =
+        (1..).map_while(|number| row(&ws, &rotator, "fsync", number, false, in_turn(number))).collect();
+    assert!(found.len() > RENAMES.len(), "{found:?}");
+    found.dedup();
+    assert_eq!(found, [Left::Nothing, Left::UnderWay, Left::Committed, Left::Nothing]);
+    ws.assert_no_leak();
 }

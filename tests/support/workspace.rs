@@ -297,7 +297,9 @@ impl Workspace {
             .stderr(fs::File::create(&err).unwrap())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
+        // It may end without reading.
+        let fed = child.stdin.take().unwrap().write_all(input);
+        assert!(fed.map_or_else(|error| error.kind() == std::io::ErrorKind::BrokenPipe, |()| true));
         Running { child, out, err, started: Instant::now(), _watch: watch }
     }
 

@@ -196,8 +196,17 @@ impl Bundle {
 
     /// The secret whose value a host gets, of those that differ in their scope only; `None` if it has none in any.
     pub fn effective(&self, name: &SecretName, host: &HostName, groups: &[GroupName]) -> Option<SecretName> {
-        let names = scopes(host, groups).map(|scope| name.clone().within(scope));
-        names.filter(|name| self.value(name).is_some()).last()
+        self.layers(name, host, groups).filter(|name| self.value(name).is_some()).last()
+    }
+
+    /// The names that a secret has in each layer of a host's values, the strongest last; they need not have a value.
+    pub fn layers<'a>(
+        &self,
+        name: &'a SecretName,
+        host: &'a HostName,
+        groups: &'a [GroupName],
+    ) -> impl Iterator<Item = SecretName> + 'a {
+        scopes(host, groups).map(|scope| name.clone().within(scope))
     }
 
     /// The env file of a service in one scope.

@@ -31,6 +31,20 @@ pub struct Turn {
     pub public: Option<SecretName>,
 }
 
+impl Turn {
+    /// The secret, and its public half if there is one.
+    pub fn halves(&self) -> Vec<&SecretName> {
+        std::iter::once(&self.name).chain(&self.public).collect()
+    }
+}
+
+impl Revocation {
+    /// The secret, and its public half if there is one.
+    pub fn halves(&self) -> Vec<&SecretName> {
+        std::iter::once(&self.secret).chain(&self.public).collect()
+    }
+}
+
 /// An old value that the provider still accepts beside the new one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {

@@ -6,7 +6,7 @@ use super::notifications::Notifications;
 use super::option_value::option_value;
 use super::report_file::{self, ReportFile, ReportFormat};
 use super::shared::{Timeout, print_error};
-use super::{Shared, sources::Sources, under_way};
+use super::{Shared, sources::Sources};
 use crate::engine::{Intent, Work};
 use crate::plan::{Baseline, Filter, Rule, Severity};
 use crate::report::{self, Report};
@@ -60,7 +60,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let (moment, started) = (Moment::now(), Instant::now());
     let filter = filter(&args, moment)?;
     let sources = Sources::load(shared)?;
-    under_way::note(sources.bundle.rotation());
+    sources.note_under_way();
     let plans = fleet::readable(shared, &sources)?;
     let errand = Errand::new("audit", intent(&args, shared), args.timeout.duration());
     let notifications = Notifications::new(shared, &sources.playbook, &sources.bundle)?;

@@ -1,11 +1,11 @@
 //! `backup`: keeps a timestamped copy of the sealed bundle beside it. What hosts hold is kept, sealed, on each host by every push.
 
+use super::Shared;
 use super::fleet::Moment;
 use super::last_runs::LastRuns;
 use super::notifications::{Notifications, Outcome};
 use super::shared::{print_note, print_result};
 use super::sources::Sources;
-use super::{Shared, under_way};
 use crate::words::{Result, RunId};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ pub fn run(_args: Args, shared: &Shared) -> Result<ExitCode> {
     let moment = Moment::now();
     // Opened, so that what is kept is known to open again.
     let sources = Sources::load(shared)?;
-    under_way::note(sources.bundle.rotation());
+    sources.note_under_way();
     let name = RunId::new(sources.bundle.generation(), moment.now, moment.random);
     let notifications = Notifications::new(shared, &sources.playbook, &sources.bundle)?;
     notifications.begin("backup");

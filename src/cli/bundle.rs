@@ -62,7 +62,7 @@ fn open(shared: &Shared) -> Result<Opened> {
     let (file, bundle) = BundleFile::open(&path, &unlock::unlock(shared, &path)?)?;
     let last_seen = LastSeen::of(&path)?;
     last_seen.check(&bundle)?;
-    under_way::note(bundle.rotation());
+    under_way::note(bundle.rotation(), &path);
     Ok(Opened { file, bundle, last_seen })
 }
 
@@ -70,7 +70,7 @@ fn open(shared: &Shared) -> Result<Opened> {
 fn save(opened: &mut Opened, what: &str, fields: Value, shared: &Shared) -> Result<()> {
     let Opened { file, bundle, last_seen } = opened;
     if let Some(rotation) = bundle.rotation().filter(|_| bundle.is_changed()) {
-        return Err(under_way::refusal(rotation));
+        return Err(under_way::refusal(rotation, file.path()));
     }
     file.could_save(bundle)?;
     let is_saved = !shared.check && file.save(bundle)?;
@@ -134,11 +134,6 @@ impl Override {
             _ => Err(Error::new(format!("{name} says already whose it is; leave out --host and --group"))),
         }
     }
-}
-
-/// `1 host`, `2 hosts`.
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 fn unknown_service(service: &ServiceName, bundle: &Bundle) -> Error {

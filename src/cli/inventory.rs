@@ -5,7 +5,7 @@ use super::shared::{print_error, print_result};
 use crate::inventory::{Group, Host, Inventory};
 use crate::plan::entitlement::{Entitled, Entitlement, entitlements};
 use crate::playbook::{Format, Play, Playbook};
-use crate::words::{Error, HostName, KeyName, Pattern, Result, ServiceName, nearest};
+use crate::words::{Error, HostName, KeyName, Pattern, Result, ServiceName, nearest, plural};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::process::ExitCode;
@@ -136,11 +136,11 @@ fn check(inventory: &Inventory, playbook: &Playbook, shared: &Shared) -> Result<
         (playbook.plays.len(), "play"),
         (services, "service"),
     ];
-    let words: Vec<_> = counts.iter().map(|(count, word)| counted(*count, word)).collect();
+    let words: Vec<_> = counts.iter().map(|(count, word)| plural(*count, word)).collect();
     let text = format!(
         "{}: {}\n",
         words.join(", "),
-        if problems.is_empty() { "all is well".into() } else { counted(problems.len(), "problem") }
+        if problems.is_empty() { "all is well".into() } else { plural(problems.len(), "problem") }
     );
     let told: Vec<_> = problems.iter().map(|e| json!({"message": e.to_string(), "hints": e.hints()})).collect();
     let [hosts, groups, plays, services] = counts.map(|(count, _)| count);
@@ -286,11 +286,6 @@ fn services_named(playbook: &Playbook) -> Vec<ServiceName> {
         }
     }
     known
-}
-
-/// `1 host`, `2 hosts`.
-fn counted(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Rows with their columns below one another, two spaces apart.

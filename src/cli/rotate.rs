@@ -18,6 +18,7 @@ use super::{Shared, sources::Sources};
 use crate::plan::rotation::{Ground, Leak, Selection};
 use crate::playbook::SecretGlob;
 use crate::words::{Error, Result, ServiceName};
+pub(super) use lock::RotationLock;
 use saga::Saga;
 use std::process::ExitCode;
 

@@ -100,9 +100,14 @@ impl Sources {
         })
     }
 
+    /// For commands that only look: says if a rotation is under way.
+    pub fn note_under_way(&self) {
+        under_way::note(self.bundle.rotation(), self.store().path());
+    }
+
     /// For commands that would send or change what a rotation is about.
     pub fn refuse_under_way(&self) -> Result<()> {
-        self.bundle.rotation().map_or(Ok(()), |rotation| Err(under_way::refusal(rotation)))
+        self.bundle.rotation().map_or(Ok(()), |rotation| Err(under_way::refusal(rotation, self.store().path())))
     }
 
     /// The file of the bundle, for one at a time.

@@ -26,7 +26,7 @@ pub struct Args {
 pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let moment = Moment::now();
     let sources = Sources::load(shared)?;
-    under_way::note(sources.bundle.rotation());
+    sources.note_under_way();
     let plans = fleet::enrolled(shared, &sources)?;
     let errand = Errand::new("status", Intent::Look, args.timeout.duration());
     let mut report = fleet::go(shared, &sources, errand, moment, plans)?;
@@ -42,7 +42,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         let late = rotation::overdue(ground, sources.host(&host.host))?;
         host.overdue = late.iter().map(ToString::to_string).collect();
     }
-    report.rotation = bundle.rotation().map(under_way::report);
+    report.rotation = under_way::report(bundle);
     if !args.max_age.is_empty() {
         report.late = LastRuns::of(&shared.project()?.bundle)?.late(&args.max_age, moment.now);
     }

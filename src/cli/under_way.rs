@@ -1,35 +1,57 @@
 //! A rotation that was begun and has not come to its end: every command says so, and some refuse to go on.
 
-use crate::bundle::Rotation;
+use super::rotate::RotationLock;
+use crate::bundle::{Bundle, Revocation, Rotation};
 use crate::plan::rotation::shown;
-use crate::report::{RotationReport, RotationState};
-use crate::words::Error;
+use crate::report::{LaterRevocation, RotationReport, RotationState};
+use crate::words::{Error, plural};
+use std::path::Path;
 
 /// What is under way since when, for a line.
 pub fn text(rotation: &Rotation) -> String {
     let secrets = match &rotation.secrets[..] {
         [one] => one.name.to_string(),
-        many => format!("{} secrets", many.len()),
+        many => plural(many.len(), "secret"),
     };
     format!("a rotation of {secrets} is under way since {} ({})", shown(rotation.started), rotation.run)
 }
 
-/// For a report on the hosts.
-pub fn report(rotation: &Rotation) -> RotationReport {
+/// For a report on the hosts: what is under way, and which old values are still accepted.
+pub fn report(bundle: &Bundle) -> Option<RotationReport> {
+    let later = |revocation: &Revocation| LaterRevocation {
+        secret: revocation.secret.to_string(),
+        after: revocation.after,
+        why: None,
+    };
+    let revoke_later: Vec<_> = bundle.revocations().iter().map(later).collect();
+    let Some(rotation) = bundle.rotation() else {
+        let idle = RotationReport::new(RotationState::Nothing);
+        return (!revoke_later.is_empty()).then_some(RotationReport { revoke_later, ..idle });
+    };
     let message = format!("{}: `distribute rotate --resume` finishes it, `--abort` undoes it", text(rotation));
-    RotationReport { run: Some(rotation.run.clone()), message, ..RotationReport::new(RotationState::UnderWay) }
+    let under_way = RotationReport::new(RotationState::UnderWay);
+    Some(RotationReport { run: Some(rotation.run.clone()), message, revoke_later, ..under_way })
 }
 
 /// For commands that must not come in between.
-pub fn refusal(rotation: &Rotation) -> Error {
-    Error::new(format!("{}; nothing was done", text(rotation)))
-        .hint("finish it: distribute rotate --resume")
-        .hint("or give everybody the old values: distribute rotate --abort")
+pub fn refusal(rotation: &Rotation, bundle: &Path) -> Error {
+    let error = |how: &str| Error::new(format!("{}{how}; nothing was done", text(rotation)));
+    match RotationLock::holder(bundle) {
+        Some(who) => {
+            error(&format!(", and at work right now ({who})")).hint("wait for it to end, then do the same again")
+        }
+        None => error("")
+            .hint("finish it: distribute rotate --resume")
+            .hint("or give everybody the old values: distribute rotate --abort"),
+    }
 }
 
 /// For commands that only look.
-pub fn note(rotation: Option<&Rotation>) {
-    if let Some(rotation) = rotation {
-        eprintln!("note: {}: `distribute rotate --resume` finishes it, `--abort` undoes it", text(rotation));
-    }
+pub fn note(rotation: Option<&Rotation>, bundle: &Path) {
+    let Some(rotation) = rotation else { return };
+    let how = match RotationLock::holder(bundle) {
+        Some(who) => format!("at work right now ({who})"),
+        None => "`distribute rotate --resume` finishes it, `--abort` undoes it".to_owned(),
+    };
+    eprintln!("note: {}: {how}", text(rotation));
 }

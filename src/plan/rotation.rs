@@ -1,19 +1,23 @@
 //! `RotationPlan`: which secrets get new values, why, and which hosts hold them; made from policies, bundle and clock alone. Whoever is
 //! asked for a few hosts never splits a secret that others share.
 
+mod age;
+mod candidates;
 mod holdings;
 mod selection;
 #[cfg(test)]
 mod tests;
 
-use crate::bundle::{Bundle, Metadata, Revocation, SecretName, Turn};
-use crate::inventory::{Host, Inventory};
-use crate::playbook::{Maker, Playbook, RotationPolicy, SecretGlob, ValueScope};
-use crate::words::{Error, HostName, Period, Result, Secret, ServiceName, nearest};
+use crate::bundle::{Bundle, Revocation, SecretName, Turn};
+use crate::inventory::Inventory;
+use crate::playbook::{Maker, Playbook, RotationPolicy};
+use crate::words::{Error, HostName, Period, Result, RunId, Secret, ServiceName};
+use candidates::candidates;
 use chrono::{DateTime, Utc};
 use holdings::Holdings;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+pub use age::overdue;
 pub use selection::{Leak, Selection};
 
 /// What will be rotated, in the order of the policies, and what will not although somebody might expect it.
@@ -21,6 +25,8 @@ pub use selection::{Leak, Selection};
 pub struct RotationPlan<'a> {
     pub turns: Vec<PlannedTurn<'a>>,
     pub skipped: Vec<SkippedSecret>,
+    /// What is due next, and in how long.
+    pub next: Option<(SecretName, Period)>,
 }
 
 /// A secret that gets a new value.
@@ -75,20 +81,6 @@ pub struct OldValue<'p> {
     pub users: Vec<HostName>,
 }
 
-/// How it stands with the age of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Age {
-    Young,
-    Due {
-        old: Period,
-        every: Period,
-    },
-    /// Nobody noted when it was made.
-    Unknown,
-    /// It was made after now.
-    Future(DateTime<Utc>),
-}
-
 impl<'p> RotationPlan<'p> {
     /// The plan for what was selected; with `limit` only for what no host but these holds.
     ///
@@ -98,9 +90,9 @@ impl<'p> RotationPlan<'p> {
         let holdings = Holdings::of(ground)?;
         let candidates = candidates(ground, &holdings)?;
         let chosen = selection.choose(ground, &candidates)?;
-        let mut plan = Self { turns: Vec::new(), skipped: chosen.without_policy };
+        let mut plan = Self { turns: Vec::new(), skipped: chosen.without_policy, next: chosen.next };
         for (candidate, why) in chosen.turns {
-            match candidate.obstacle(ground, limit) {
+            match candidate.obstacle(ground, selection, limit) {
                 Obstacle::None => plan.turns.push(PlannedTurn { why, ..candidate }),
                 Obstacle::Elsewhere => {}
                 Obstacle::Told(skipped) => plan.skipped.push(*skipped),
@@ -108,6 +100,11 @@ impl<'p> RotationPlan<'p> {
         }
         plan.skipped.extend(chosen.from_the_future);
         Ok(plan)
+    }
+
+    /// Of these alone.
+    pub fn of(turns: Vec<PlannedTurn<'p>>) -> Self {
+        Self { turns, skipped: Vec::new(), next: None }
     }
 
     /// The plan of the rotation that is under way, with the policies as they are now.
@@ -127,7 +124,7 @@ impl<'p> RotationPlan<'p> {
             let why = "its rotation is under way".to_owned();
             turns.push(PlannedTurn { turn: turn.clone(), why, ..found.clone() });
         }
-        Ok(Self { turns, skipped: Vec::new() })
+        Ok(Self::of(turns))
     }
 
     /// What is still to be revoked, each with the policy that says how, if there is one.
@@ -163,8 +160,7 @@ impl<'p> RotationPlan<'p> {
     pub fn preview(&self, ground: Ground) -> Bundle {
         let mut preview = ground.bundle.clone();
         for (tag, planned) in self.turns.iter().enumerate() {
-            let names = [Some(&planned.turn.name), planned.turn.public.as_ref()].into_iter().flatten();
-            for (half, name) in names.enumerate() {
+            for (half, name) in planned.turn.halves().into_iter().enumerate() {
                 if preview.pending(name).is_none() {
                     preview.set_pending(name, planned.placeholder(2 * tag + half));
                 }
@@ -184,7 +180,7 @@ impl PlannedTurn<'_> {
     }
 
     /// Where the bundle keeps what replaces it now; `None` where nothing is to be revoked.
-    pub fn revocation(&self, run: &crate::words::RunId, now: DateTime<Utc>, at_once: bool) -> Option<Revocation> {
+    pub fn revocation(&self, run: &RunId, now: DateTime<Utc>, at_once: bool) -> Option<Revocation> {
         self.policy.steps.revoke.as_ref()?;
         self.old.as_ref()?;
         let overlap = if at_once { 0 } else { self.policy.overlap.as_secs() };
@@ -192,11 +188,12 @@ impl PlannedTurn<'_> {
         Some(Revocation { secret: self.turn.name.clone(), public: self.turn.public.clone(), run: run.clone(), after })
     }
 
-    fn obstacle(&self, ground: Ground, limit: Option<&BTreeSet<HostName>>) -> Obstacle {
+    fn obstacle(&self, ground: Ground, selection: &Selection, limit: Option<&BTreeSet<HostName>>) -> Obstacle {
         let name = &self.turn.name;
         let command = format!("distribute rotate --secret {name}");
         let told = |why: String, command| {
-            Obstacle::Told(Box::new(SkippedSecret { name: name.clone(), why, command, is_missed: false }))
+            let is_missed = selection.is_urgent();
+            Obstacle::Told(Box::new(SkippedSecret { name: name.clone(), why, command, is_missed }))
         };
         if let Some(limit) = limit {
             let others: Vec<&str> =
@@ -243,156 +240,6 @@ fn listed(names: &[&str]) -> String {
 fn holders_before(revocation: &Revocation, holdings: &Holdings, bundle: &Bundle) -> Vec<HostName> {
     let old = bundle.revoking(&revocation.secret);
     let same = bundle.revocations().iter().filter(|other| bundle.revoking(&other.secret) == old);
-    let holders: BTreeSet<HostName> = same.flat_map(|other| holdings.holders(&other.secret, bundle)).collect();
+    let holders: BTreeSet<HostName> = same.flat_map(|other| holdings.holders(&other.halves(), bundle)).collect();
     holders.into_iter().collect()
-}
-
-/// Every secret that a policy is for, in the order of the policies.
-fn candidates<'p>(ground: Ground<'_, 'p>, holdings: &Holdings) -> Result<Vec<PlannedTurn<'p>>> {
-    let mut found: Vec<PlannedTurn<'p>> = Vec::new();
-    for policy in &ground.playbook.rotations {
-        let names = named_by(policy, ground.bundle)?;
-        let turns = match policy.scope {
-            ValueScope::Fleet => names.into_iter().map(|name| (name, None)).collect(),
-            ValueScope::Host => one_each(&names, holdings),
-        };
-        for (name, host) in turns {
-            if let Some(other) =
-                found.iter().find(|other| other.turn.name == name || other.turn.public.as_ref() == Some(&name))
-            {
-                return Err(Error::new(format!("{name} is already rotated by the policy at {}", other.policy.place))
-                    .at(&policy.place)
-                    .hint("a secret has one policy; take it out of one of them"));
-            }
-            found.push(planned(policy, name, host, ground, holdings)?);
-        }
-    }
-    refuse_shared_public(&found)?;
-    Ok(found)
-}
-
-fn planned<'a>(
-    policy: &'a RotationPolicy,
-    name: SecretName,
-    host: Option<HostName>,
-    ground: Ground,
-    holdings: &Holdings,
-) -> Result<PlannedTurn<'a>> {
-    let public = policy.public.as_deref().map(str::parse::<SecretName>).transpose();
-    let public = public.map_err(|error| error.at("public").at(&policy.place))?;
-    let public = public.map(|public| public.within(name.scope.clone()));
-    let value = |name: &SecretName| match &host {
-        Some(host) => holdings.value(host, name, ground.bundle),
-        None => ground.bundle.value(name).cloned(),
-    };
-    Ok(PlannedTurn {
-        old: value(&name),
-        old_public: public.as_ref().and_then(value),
-        holders: match &host {
-            Some(host) => vec![host.clone()],
-            None => holdings.holders(&name, ground.bundle),
-        },
-        services: holdings.made_of(&name.service),
-        acting: holdings.acting(&name, host.as_ref(), ground.bundle),
-        turn: Turn { name, public },
-        policy,
-        host,
-        why: String::new(),
-    })
-}
-
-/// The public half is a second secret of the same policy, never a secret that is rotated for itself.
-fn refuse_shared_public(found: &[PlannedTurn]) -> Result<()> {
-    let mut owners: BTreeMap<&SecretName, &PlannedTurn> = BTreeMap::new();
-    for planned in found {
-        let Some(public) = &planned.turn.public else { continue };
-        let is_rotated = found.iter().any(|other| other.turn.name == *public);
-        if is_rotated || owners.insert(public, planned).is_some() {
-            return Err(Error::new(format!("public: {public} would be written twice"))
-                .at(&planned.policy.place)
-                .hint("a policy with `public` is for one secret, and its public half belongs to no other policy"));
-        }
-    }
-    Ok(())
-}
-
-/// The secrets of the bundle that a policy names; each entry must name one.
-fn named_by(policy: &RotationPolicy, bundle: &Bundle) -> Result<Vec<SecretName>> {
-    let all = bundle.secrets();
-    let mut names: Vec<SecretName> = Vec::new();
-    for glob in &policy.secrets {
-        let matching: Vec<&SecretName> = all.iter().filter(|name| matches(glob, name)).collect();
-        if matching.is_empty() {
-            return Err(no_such_secret(glob, bundle).at("rotate: secrets").at(&policy.place));
-        }
-        for name in matching {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-    }
-    Ok(names)
-}
-
-fn matches(glob: &SecretGlob, name: &SecretName) -> bool {
-    glob.matches(&name.without_scope(), &name.to_string())
-}
-
-fn no_such_secret(glob: &SecretGlob, bundle: &Bundle) -> Error {
-    let text = glob.to_string();
-    let names: Vec<String> = bundle.secrets().iter().map(ToString::to_string).collect();
-    let error = Error::new(format!("the bundle has no secret `{text}`"));
-    match nearest(&text, names.iter().map(String::as_str)) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error
-            .hint("`distribute bundle list` shows what there is; give it a first value with `distribute bundle set`"),
-    }
-}
-
-/// The same secrets, one for each host that gets them.
-fn one_each(names: &[SecretName], holdings: &Holdings) -> Vec<(SecretName, Option<HostName>)> {
-    let unscoped: BTreeSet<SecretName> =
-        names.iter().map(|name| name.clone().within(crate::bundle::Scope::Common)).collect();
-    let of = |name: &SecretName| {
-        let hosts = holdings.getting(&name.service);
-        hosts
-            .map(|host| (name.clone().within(crate::bundle::Scope::Host(host.clone())), Some(host.clone())))
-            .collect::<Vec<_>>()
-    };
-    unscoped.iter().flat_map(of).collect()
-}
-
-/// How old the value is that a host, or everybody, has now.
-fn age(metadata: Option<&Metadata>, every: Period, now: DateTime<Utc>) -> Age {
-    let Some(since) = metadata.and_then(Metadata::since) else { return Age::Unknown };
-    let seconds = (now - since).num_seconds();
-    // Two clocks are never quite the same.
-    if seconds < -300 {
-        return Age::Future(since);
-    }
-    let old = Period::from_secs(seconds.max(0).unsigned_abs());
-    if old >= every { Age::Due { old, every } } else { Age::Young }
-}
-
-/// Secrets that this host gets and that are older than a policy, or the bundle, lets them become.
-///
-/// # Errors
-/// As for a plan: a policy that names no secret, two for one.
-pub fn overdue(ground: Ground, host: &Host) -> Result<Vec<SecretName>> {
-    let holdings = Holdings::of(ground)?;
-    let candidates = candidates(ground, &holdings)?;
-    let is_late = |name: &SecretName| {
-        let policy = candidates.iter().find(|candidate| {
-            candidate.turn.name == *name
-                || candidate.host.as_ref() == Some(&host.name)
-                    && candidate.turn.name.without_scope() == name.without_scope()
-        });
-        let metadata = ground.bundle.metadata(name);
-        let every = policy.and_then(|planned| planned.policy.every).or(metadata.and_then(|known| known.rotate_every));
-        every.is_some_and(|every| {
-            let age = age(metadata, every, ground.now);
-            age != Age::Young && (policy.is_some() || age != Age::Unknown)
-        })
-    };
-    Ok(holdings.of_host(&host.name, ground.bundle).into_iter().filter(is_late).collect())
 }

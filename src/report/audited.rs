@@ -3,7 +3,7 @@
 
 use super::{HostReport, Report};
 use crate::plan::{Finding, Rule, Severity};
-use crate::words::{HostName, Outcome};
+use crate::words::{HostName, Outcome, plural};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -195,7 +195,7 @@ fn totals(report: &Report) -> String {
     };
     format!(
         "{}: {} clean, {} with findings, {} failed, {} unreachable{skipped}\n",
-        super::human::plural(report.hosts.len(), "host"),
+        plural(report.hosts.len(), "host"),
         clean.len(),
         departed.len(),
         report.count(Outcome::Failed),

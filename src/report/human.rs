@@ -2,7 +2,7 @@
 
 use super::{Event, FileReport, HostReport, Late, Report, RotationReport, audited};
 use crate::plan::{Change, Finding};
-use crate::words::{Failure, HostName, Outcome, Period, RunId};
+use crate::words::{Failure, HostName, Outcome, Period, RunId, plural};
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::fmt::Write;
 
@@ -57,6 +57,9 @@ fn section(host: &HostReport, report: &Report, now: DateTime<Utc>) -> String {
     }
     if host.findings.len() > FINDINGS_SHOWN {
         lines.push(format!("  ! and {} more", host.findings.len() - FINDINGS_SHOWN));
+    }
+    if host.is_put_back {
+        lines.push("  < put back: the old values are live again".to_owned());
     }
     let will = if report.check { "would be kept as" } else { "kept as" };
     lines.extend(host.kept.iter().map(|path| format!("  = {will} {path}")));
@@ -208,8 +211,4 @@ fn recap(report: &Report) -> String {
         .expect("a string takes it");
     }
     text
-}
-
-pub(super) fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

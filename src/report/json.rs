@@ -53,6 +53,7 @@ fn host_value(host: &HostReport, diff: bool) -> Value {
         "accepted": host.accepted,
         "error": host.error,
         "kept": host.kept,
+        "put_back": host.is_put_back,
         "actions": host.actions,
         "owed": host.owed,
         "overdue": host.overdue,

@@ -81,6 +81,8 @@ pub struct HostReport {
     pub error: Option<Failure>,
     /// Was something switched, and is it live still?
     pub switched: bool,
+    /// Of a rotation: what it was sent was taken back again.
+    pub is_put_back: bool,
     /// Where files that we did not put there are kept now.
     pub kept: Vec<String>,
     /// Services whose actions ran, or would.
@@ -125,6 +127,7 @@ impl HostReport {
             accepted: 0,
             error: None,
             switched: false,
+            is_put_back: false,
             kept: Vec::new(),
             actions: Vec::new(),
             owed: Vec::new(),

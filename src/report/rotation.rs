@@ -1,8 +1,7 @@
 //! `RotationReport`: what a rotation came to: which values are where, and one paragraph for whoever was woken by it.
 
-use super::human::plural;
 use crate::plan::rotation::{PlannedTurn, SkippedSecret, shown};
-use crate::words::{HostName, RunId, ServiceName};
+use crate::words::{HostName, RunId, ServiceName, plural};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 

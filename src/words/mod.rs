@@ -10,6 +10,7 @@ mod name;
 mod outcome;
 mod pattern;
 mod period;
+mod plural;
 mod printable;
 mod redact;
 mod remote_path;
@@ -28,6 +29,7 @@ pub use name::{FileName, GroupName, HostName, KeyName, PlayName, Principal, Serv
 pub use outcome::Outcome;
 pub use pattern::{Join, Names, Pattern, Subscript, Term};
 pub use period::Period;
+pub use plural::plural;
 pub use printable::printable;
 pub use redact::redact;
 pub use remote_path::RemotePath;

@@ -11,6 +11,8 @@ mod postgres;
 mod process_watch;
 #[path = "../support/redis.rs"]
 mod redis;
+#[path = "../support/rotator.rs"]
+mod rotator;
 #[path = "../support/sshd.rs"]
 mod sshd;
 #[path = "../support/workspace.rs"]
@@ -33,6 +35,8 @@ mod real_jwt;
 mod real_postgres;
 mod real_redis;
 mod rotation;
+mod rotation_kills;
+mod rotation_trouble;
 mod schedule;
 mod small;
 mod strangers;

@@ -272,15 +272,25 @@ impl Workspace {
         self.spawn_with(args, b"")
     }
 
+    /// Starts it under another program, such as strace.
+    pub fn spawn_under(&self, program: &[&str], args: &[&str]) -> Running {
+        let words = [&program[1..], &[env!("CARGO_BIN_EXE_distribute")], args].concat();
+        self.start_program(self.command(program[0], &words), b"")
+    }
+
     fn spawn_with(&self, args: &[&str], input: &[u8]) -> Running {
-        self.runs.set(self.runs.get() + 1);
-        let out = self.path(&format!("out/{}.stdout", self.runs.get()));
-        let err = out.with_extension("stderr");
-        let watch = Watch::start();
         let mut command = self.command(env!("CARGO_BIN_EXE_distribute"), args);
         if args.first() == Some(&"keygen") {
             command.env_remove("DISTRIBUTE_IDENTITY");
         }
+        self.start_program(command, input)
+    }
+
+    fn start_program(&self, mut command: Command, input: &[u8]) -> Running {
+        self.runs.set(self.runs.get() + 1);
+        let out = self.path(&format!("out/{}.stdout", self.runs.get()));
+        let err = out.with_extension("stderr");
+        let watch = Watch::start();
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(fs::File::create(&out).unwrap())
@@ -294,6 +304,12 @@ impl Workspace {
     #[track_caller]
     pub fn run(&self, args: &[&str]) -> Ran {
         self.spawn(args).wait()
+    }
+
+    /// Runs it with something on stdin.
+    #[track_caller]
+    pub fn feed(&self, args: &[&str], input: &[u8]) -> Ran {
+        self.spawn_with(args, input).wait()
     }
 
     /// Runs it, expects this exit code, and gives the report.

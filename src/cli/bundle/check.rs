@@ -3,7 +3,7 @@
 use crate::bundle::OpenedBy;
 use crate::cli::Shared;
 use crate::cli::shared::print_result;
-use crate::words::Result;
+use crate::words::{Result, plural};
 
 #[derive(clap::Args)]
 pub struct Args {}
@@ -12,7 +12,7 @@ pub fn run(_args: Args, shared: &Shared) -> Result<()> {
     let super::Opened { file, bundle, .. } = super::open(shared)?;
     let sealed = match file.opened_by() {
         OpenedBy::Password => "a password".to_owned(),
-        OpenedBy::Identity => super::count(bundle.recipients().len(), "recipient"),
+        OpenedBy::Identity => plural(bundle.recipients().len(), "recipient"),
     };
     let (services, secrets) = (bundle.services().len(), bundle.secrets().len());
     let enrolled = bundle.enrolments().filter(|(_, enrolment)| enrolment.enrolled.is_some()).count();
@@ -27,8 +27,8 @@ pub fn run(_args: Args, shared: &Shared) -> Result<()> {
     print_result(&format!(
         "{}, sealed to {sealed}: {}, {}, {} enrolled\n",
         super::generation(&file, &bundle),
-        super::count(services, "service"),
-        super::count(secrets, "secret"),
-        super::count(enrolled, "host"),
+        plural(services, "service"),
+        plural(secrets, "secret"),
+        plural(enrolled, "host"),
     ))
 }

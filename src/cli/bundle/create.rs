@@ -4,7 +4,7 @@ use crate::bundle::{Bundle, BundleFile, EnvFile, Place, SecretName, system_rando
 use crate::cli::last_seen::LastSeen;
 use crate::cli::shared::print_note;
 use crate::cli::{Shared, unlock};
-use crate::words::{Error, Result, Secret};
+use crate::words::{Error, Result, Secret, plural};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -41,7 +41,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
     }
     let unlock = unlock::unlock(shared, &path)?;
     let (services, secrets) = (bundle.services().len(), bundle.secrets().len());
-    let summary = [super::count(services, "service"), super::count(secrets, "secret")].join(", ");
+    let summary = [plural(services, "service"), plural(secrets, "secret")].join(", ");
     let fields = json!({ "command": "bundle create", "services": services, "secrets": secrets });
     BundleFile::could_create(&path, &bundle, &unlock)?;
     if shared.check {

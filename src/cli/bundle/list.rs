@@ -3,7 +3,7 @@
 use crate::bundle::{Bundle, BundleFile, Item, Metadata, OpenedBy, Scope, SecretName};
 use crate::cli::Shared;
 use crate::cli::shared::print_result;
-use crate::words::{Period, Result, ServiceName};
+use crate::words::{Period, Result, ServiceName, plural};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -22,10 +22,10 @@ pub fn run(_args: Args, shared: &Shared) -> Result<()> {
 fn as_text(file: &BundleFile, bundle: &Bundle, now: DateTime<Utc>) -> String {
     let sealed = match bundle.recipients().len() {
         0 => format!("sealed to a {}", sealed_with(file)),
-        n => format!("sealed to {}", super::count(n, "recipient")),
+        n => format!("sealed to {}", plural(n, "recipient")),
     };
     let mut text =
-        format!("{}, {sealed}, {} enrolled\n", super::generation(file, bundle), super::count(enrolled(bundle), "host"));
+        format!("{}, {sealed}, {} enrolled\n", super::generation(file, bundle), plural(enrolled(bundle), "host"));
     for (service, items) in by_service(bundle) {
         text.push_str(&format!("\n{service}\n"));
         let width = items.keys().map(|item| shown(item).len()).max().unwrap_or(0);

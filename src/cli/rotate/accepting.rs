@@ -3,6 +3,7 @@
 use super::halt::Halt;
 use super::programs::Programs;
 use super::saga::Saga;
+use crate::bundle::Scope;
 use crate::plan::rotation::PlannedTurn;
 use crate::playbook::Maker;
 use crate::provider::{self, Answer, Call, Trouble};
@@ -36,8 +37,11 @@ impl<'p> Saga<'p> {
         (new, new_public): (Option<&Secret>, Option<&Secret>),
     ) -> Option<Result<Answer, Trouble>> {
         let program = programs.of(planned, step)?;
-        let (secret, run) = (planned.turn.name.without_scope(), run.to_string());
-        let host = planned.host.as_ref().map(|host| host.as_str());
+        let (secret, host) = match &planned.turn.name.scope {
+            Scope::Host(host) => (planned.turn.name.without_scope(), Some(host.as_str())),
+            _ => (planned.turn.name.to_string(), None),
+        };
+        let run = run.to_string();
         let call = Call { step, secret: &secret, host, run: &run, old, new, old_public, new_public };
         self.shared.say(format_args!("{step} {}", planned.turn.name));
         let also = self.sources.bundle.known_values();

@@ -13,6 +13,15 @@ pub struct RotationLock {
 }
 
 impl RotationLock {
+    /// `pid 123` of the process that is rotating this bundle right now, if there is one on this machine.
+    pub fn holder(bundle: &Path) -> Option<String> {
+        let mut file = File::open(last_seen::record_of(bundle).ok()?.with_extension("rotating")).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(who(&mut file)),
+            _ => None,
+        }
+    }
+
     /// Takes it for the bundle at this path.
     ///
     /// # Errors
@@ -32,10 +41,14 @@ impl RotationLock {
     }
 }
 
-fn taken(file: &mut File) -> Error {
+fn who(file: &mut File) -> String {
     let mut who = String::new();
     let _ = file.take(100).read_to_string(&mut who);
-    let who = if who.trim().is_empty() { String::new() } else { format!(" ({})", who.trim()) };
-    Error::new(format!("another rotation of this bundle is at work on this machine{who}; nothing was done"))
+    who.trim().to_owned()
+}
+
+fn taken(file: &mut File) -> Error {
+    let who = who(file);
+    Error::new(format!("another rotation of this bundle is at work on this machine ({who}); nothing was done"))
         .hint("wait for it to end, then look: distribute status")
 }

@@ -91,6 +91,10 @@ impl<'p> Saga<'p> {
             self.reports.push(host);
             return;
         };
+        there.is_put_back = values == Values::Old && there.switched;
+        there.live = host.live.or(there.live.take());
+        there.generation = host.generation.or(there.generation);
+        there.owed = host.owed;
         if let Some(failure) = host.error {
             let message = format!("on the way back: {}", failure.message);
             there.outcome = failure.phase.outcome();

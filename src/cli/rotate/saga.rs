@@ -14,7 +14,7 @@ use crate::engine::Intent;
 use crate::plan::rotation::{Ground, PlannedTurn, RotationPlan, Selection};
 use crate::playbook::{Maker, Playbook};
 use crate::report::{HostReport, Provider, Report, RotatedSecret, RotationReport, RotationState, Values};
-use crate::words::{Error, HostName, Result, RunId};
+use crate::words::{Error, HostName, Period, Result, RunId};
 use chrono::Utc;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -36,6 +36,8 @@ pub struct Saga<'p> {
     /// One each of those that were visited.
     pub(super) reports: Vec<HostReport>,
     pub(super) told: RotationReport,
+    /// What is due next, and in how long.
+    next: Option<(SecretName, Period)>,
     notifications: &'p Notifications,
 }
 
@@ -61,6 +63,7 @@ impl<'p> Saga<'p> {
             hosts: Vec::new(),
             reports: Vec::new(),
             told: RotationReport::new(RotationState::Nothing),
+            next: None,
             notifications,
         }
     }
@@ -76,7 +79,7 @@ impl<'p> Saga<'p> {
         self.revoke_due(selection.is_urgent())?;
         self.plan(selection, false)?;
         if self.turns.is_empty() {
-            self.told.message = telling::nothing(self.playbook, selection);
+            self.told.message = self.nothing(selection);
             return self.conclude();
         }
         self.seal(selection.is_urgent())?;
@@ -173,9 +176,21 @@ impl<'p> Saga<'p> {
         self.told.skipped = plan.skipped;
         self.told.hosts = self.hosts.iter().map(|host| (host.clone(), Values::Old)).collect();
         self.told.batches = self.batches();
-        self.turns = plan.turns;
+        (self.turns, self.next) = (plan.turns, plan.next);
         self.programs = Programs::find(&self.turns, &self.playbook.directory)?;
-        self.with_bundle(preview, Self::refuse_unholdable)
+        self.with_bundle(preview, Self::refuse_unholdable).map_err(|error| self.blamed(error))
+    }
+
+    /// Where the policy stands that makes what cannot be held.
+    fn blamed(&mut self, error: Error) -> Error {
+        for planned in self.turns.clone() {
+            let policy = planned.policy;
+            let alone = RotationPlan::of(vec![planned]).preview(self.ground());
+            if self.with_bundle(alone, Self::refuse_unholdable).is_err() {
+                return error.at(format!("generate = \"{}\"", policy.maker())).at(&policy.place);
+            }
+        }
+        error
     }
 
     pub(super) fn ground(&self) -> Ground<'_, 'p> {
@@ -191,6 +206,10 @@ impl<'p> Saga<'p> {
         result
     }
 
+    fn nothing(&self, selection: &Selection) -> String {
+        telling::nothing(self.playbook, selection, self.next.as_ref())
+    }
+
     /// Can every host's files be made?
     fn refuse_unholdable(&mut self) -> Result<()> {
         self.hosts.iter().try_for_each(|host| self.sources.sets(host).map(drop))
@@ -201,11 +220,11 @@ impl<'p> Saga<'p> {
         let due = self.due_revocations(selection.is_urgent());
         let revoking = if due.is_empty() { String::new() } else { telling::would_revoke(&due) + "; " };
         if self.turns.is_empty() {
-            self.told.message = revoking + &telling::nothing(self.playbook, selection);
+            self.told.message = revoking + &self.nothing(selection);
             return self.conclude();
         }
         self.told.state = RotationState::Planned;
-        let plan = RotationPlan { turns: self.turns.clone(), skipped: Vec::new() };
+        let plan = RotationPlan::of(self.turns.clone());
         let preview = plan.preview(self.ground());
         let hosts = self.hosts.clone();
         let report = self.with_bundle(preview, |saga| saga.visit(&hosts, Intent::Check, false))?;

@@ -5,18 +5,21 @@ use crate::bundle::SecretName;
 use crate::plan::rotation::{PlannedTurn, Selection};
 use crate::playbook::{Playbook, Rollout};
 use crate::report::{HostReport, Provider, RotationReport, Values, names};
-use crate::words::{Error, HostName};
+use crate::words::{Error, HostName, Period, plural};
 
 const UNDER_WAY: &str = "the new values are in secrets.age beside the old ones, so none is lost";
 const BOTH_WAYS: &str =
     "`distribute rotate --resume` finishes it, `distribute rotate --abort` gives everybody the old values";
 
-pub fn nothing(playbook: &Playbook, selection: &Selection) -> String {
+pub fn nothing(playbook: &Playbook, selection: &Selection, next: Option<&(SecretName, Period)>) -> String {
     match selection.is_due() {
         true if playbook.rotations.is_empty() => {
             "nothing is rotated: there is no [[rotate]] policy in the playbooks".to_owned()
         }
-        true => "nothing is due".to_owned(),
+        true => match next {
+            Some((name, left)) => format!("nothing is due; next is {name}, in {left}"),
+            None => "nothing is due".to_owned(),
+        },
         false => "nothing of what was named can be rotated".to_owned(),
     }
 }
@@ -46,12 +49,12 @@ pub fn would_revoke(due: &[SecretName]) -> String {
 }
 
 pub fn done(told: &RotationReport, reports: &[HostReport]) -> String {
-    let (secrets, missing) = (count(told.secrets.len(), "secret"), behind(told));
+    let (secrets, missing) = (plural(told.secrets.len(), "secret"), behind(told));
     if told.hosts.is_empty() {
         return format!("{secrets} rotated; no host holds it");
     }
     let hosts = told.hosts.len() - missing.len();
-    let done = format!("{secrets} rotated; {} the new values", have(hosts));
+    let done = format!("{secrets} rotated; {} the new values{}", have(hosts), fallen_ill(reports, &missing));
     if missing.is_empty() {
         return done;
     }
@@ -61,6 +64,16 @@ pub fn done(told: &RotationReport, reports: &[HostReport]) -> String {
         "{done}, and {} {what}: mend that, then `distribute deploy` brings the new values there; until then no old value is revoked",
         names(&missing)
     )
+}
+
+/// Hosts that have the new values, and failed all the same.
+fn fallen_ill(reports: &[HostReport], missing: &[HostName]) -> String {
+    let failed = reports.iter().filter(|report| report.outcome.is_failure() && !missing.contains(&report.host));
+    let failed: Vec<HostName> = failed.map(|report| report.host.clone()).collect();
+    match failed.is_empty() {
+        true => String::new(),
+        false => format!(" ({} failed when it had them: mend that, then `distribute deploy`)", names(&failed)),
+    }
 }
 
 pub fn interrupted(told: &RotationReport) -> String {
@@ -152,7 +165,7 @@ fn secrets(told: &RotationReport) -> String {
     match &told.secrets[..] {
         [one] => one.name.clone(),
         [one, other] => format!("{} and {}", one.name, other.name),
-        many => count(many.len(), "secret"),
+        many => plural(many.len(), "secret"),
     }
 }
 
@@ -201,10 +214,6 @@ fn have(hosts: usize) -> String {
         1 => "1 host has".to_owned(),
         many => format!("{many} hosts have"),
     }
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// With a capital at its beginning.

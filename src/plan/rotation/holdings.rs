@@ -2,6 +2,7 @@
 
 use super::Ground;
 use crate::bundle::{Bundle, SecretName};
+use crate::inventory::Host;
 use crate::plan::entitlement::{Entitlement, entitlements};
 use crate::words::{GroupName, HostName, Result, Secret, ServiceName};
 use std::collections::BTreeSet;
@@ -22,7 +23,7 @@ impl Holdings {
         let is_enrolled =
             |host: &HostName| ground.bundle.enrolment(host).is_some_and(|enrolment| !enrolment.host_keys.is_empty());
         let hosts = ground.inventory.hosts().iter().filter(|host| is_enrolled(&host.name));
-        let holding = |host: &crate::inventory::Host| {
+        let holding = |host: &Host| {
             let entitlements = entitlements(ground.inventory, ground.playbook, host)?;
             Ok(Holding::new(host.name.clone(), host.groups.clone(), &entitlements))
         };
@@ -34,13 +35,10 @@ impl Holdings {
         self.0.iter().filter(|holding| holding.services.contains(service)).map(|holding| &holding.host)
     }
 
-    /// The hosts whose value of it is this one, and no override of it.
-    pub fn holders(&self, name: &SecretName, bundle: &Bundle) -> Vec<HostName> {
-        self.holding(name, bundle).map(|holding| holding.host.clone()).collect()
-    }
-
-    fn holding<'a>(&'a self, name: &'a SecretName, bundle: &'a Bundle) -> impl Iterator<Item = &'a Holding> {
-        self.0.iter().filter(move |holding| holding.effective(name, bundle).as_ref() == Some(name))
+    /// The hosts whose value is one of these, and no override of it; also of one that has no value yet.
+    pub fn holders(&self, names: &[&SecretName], bundle: &Bundle) -> Vec<HostName> {
+        let holds = |holding: &&Holding| names.iter().any(|name| holding.holds(name, bundle));
+        self.0.iter().filter(holds).map(|holding| holding.host.clone()).collect()
     }
 
     /// The value that a host has of it, in whatever layer.
@@ -58,28 +56,28 @@ impl Holdings {
         self.0.iter().filter(has).map(|holding| holding.host.clone()).collect()
     }
 
-    /// Services that act on the hosts which have it.
-    pub fn acting(&self, name: &SecretName, host: Option<&HostName>, bundle: &Bundle) -> Vec<ServiceName> {
-        let on = |holding: &&Holding| match host {
-            Some(host) => holding.host == *host,
-            None => holding.effective(name, bundle).as_ref() == Some(name),
+    /// Services that act on the hosts which have one of them.
+    pub fn acting(&self, names: &[&SecretName], bundle: &Bundle) -> Vec<ServiceName> {
+        let of = |name: &SecretName| {
+            let plays = self.0.iter().filter(|holding| holding.holds(name, bundle)).flat_map(|holding| &holding.plays);
+            let acting = plays.filter(|(_, sources, acts)| *acts && sources.contains(&name.service));
+            acting.map(|(service, ..)| service.clone()).collect::<Vec<_>>()
         };
-        let plays = self.0.iter().filter(on).flat_map(|holding| &holding.plays);
-        let acting = plays.filter(|(_, sources, acts)| *acts && sources.contains(&name.service));
-        let acting: BTreeSet<&ServiceName> = acting.map(|(service, ..)| service).collect();
-        acting.into_iter().cloned().collect()
+        let acting: BTreeSet<ServiceName> = names.iter().flat_map(|name| of(name)).collect();
+        acting.into_iter().collect()
     }
 
-    /// Services of the playbook whose files are made of this service of the bundle.
-    pub fn made_of(&self, service: &ServiceName) -> BTreeSet<ServiceName> {
+    /// Services of the playbook whose files are made of one of these.
+    pub fn made_of(&self, names: &[&SecretName]) -> BTreeSet<ServiceName> {
         let plays = self.0.iter().flat_map(|holding| &holding.plays);
-        plays.filter(|(_, sources, _)| sources.contains(service)).map(|(name, ..)| name.clone()).collect()
+        let made = plays.filter(|(_, sources, _)| names.iter().any(|name| sources.contains(&name.service)));
+        made.map(|(service, ..)| service.clone()).collect()
     }
 
     /// Every secret of which a host has the value.
     pub fn of_host(&self, host: &HostName, bundle: &Bundle) -> Vec<SecretName> {
         let Some(holding) = self.0.iter().find(|holding| holding.host == *host) else { return Vec::new() };
-        bundle.secrets().into_iter().filter(|name| holding.effective(name, bundle).as_ref() == Some(name)).collect()
+        bundle.secrets().into_iter().filter(|name| holding.holds(name, bundle)).collect()
     }
 }
 
@@ -95,6 +93,13 @@ impl Holding {
             services: entitled().flat_map(|entitled| entitled.sources.iter().cloned()).collect(),
             plays: plays.collect(),
         }
+    }
+
+    /// Is this the value that the host gets, or would get if there were one?
+    fn holds(&self, name: &SecretName, bundle: &Bundle) -> bool {
+        let layers = bundle.layers(name, &self.host, &self.groups);
+        let strongest = layers.filter(|layer| layer == name || bundle.value(layer).is_some()).last();
+        self.services.contains(&name.service) && strongest.as_ref() == Some(name)
     }
 
     fn effective(&self, name: &SecretName, bundle: &Bundle) -> Option<SecretName> {

@@ -1,9 +1,12 @@
 //! `Selection`: what somebody asked to have rotated: what is due, or what he named.
 
-use super::{Age, Ground, PlannedTurn, SkippedSecret, age, matches, no_such_secret, shown};
-use crate::bundle::SecretName;
+use super::age::{Age, age};
+use super::candidates::{matches, no_such_secret};
+use super::{Ground, PlannedTurn, SkippedSecret, shown};
+use crate::bundle::{Scope, SecretName};
+use crate::plan::entitlement::entitlements;
 use crate::playbook::SecretGlob;
-use crate::words::{Error, HostName, Result, ServiceName, nearest};
+use crate::words::{Error, HostName, Period, Result, ServiceName, nearest};
 use std::collections::BTreeSet;
 
 /// Nothing of it: what is due.
@@ -28,6 +31,7 @@ pub(super) struct Chosen<'a> {
     pub turns: Vec<(PlannedTurn<'a>, String)>,
     pub without_policy: Vec<SkippedSecret>,
     pub from_the_future: Vec<SkippedSecret>,
+    pub next: Option<(SecretName, Period)>,
 }
 
 impl Leak {
@@ -60,9 +64,7 @@ impl Leak {
         let enrolment = ground.bundle.enrolment(host);
         let mut services: BTreeSet<ServiceName> =
             enrolment.map(|enrolment| enrolment.services.clone()).unwrap_or_default();
-        if let Some(entitlements) =
-            known.and_then(|host| crate::plan::entitlement::entitlements(ground.inventory, ground.playbook, host).ok())
-        {
+        if let Some(entitlements) = known.and_then(|host| entitlements(ground.inventory, ground.playbook, host).ok()) {
             services.extend(
                 entitlements
                     .iter()
@@ -109,30 +111,28 @@ impl Selection {
             .iter()
             .flat_map(|leak| leak.readable(ground).into_iter().map(|name| (name, leak.reason())))
             .collect();
-        let turns =
-            candidates.iter().filter_map(|candidate| Some((candidate.clone(), self.reason(candidate, &leaked)?)));
+        let turns = candidates
+            .iter()
+            .filter_map(|candidate| Some((candidate.clone(), self.reason(ground, candidate, &leaked)?)));
         let turns: Vec<_> = turns.collect();
         let without_policy = self.without_policy(ground, candidates, &leaked);
-        Ok(Chosen { turns, without_policy, from_the_future: Vec::new() })
+        Ok(Chosen { turns, without_policy, from_the_future: Vec::new(), next: None })
     }
 
-    fn reason(&self, candidate: &PlannedTurn, leaked: &[(SecretName, String)]) -> Option<String> {
+    fn reason(&self, ground: Ground, candidate: &PlannedTurn, leaked: &[(SecretName, String)]) -> Option<String> {
         let name = &candidate.turn.name;
         if self.all || self.names(name) {
             return Some("named".to_owned());
         }
-        // Of a host's own secret the bundle may only know the common value yet.
+        // A host that has no value of its own yet has the common one, which others could read.
         let is_meant = |other: &SecretName| {
             other == name
                 || candidate.turn.public.as_ref() == Some(other)
-                || candidate.host.is_some() && other.without_scope() == name.without_scope()
+                || candidate.host.is_some()
+                    && other.without_scope() == name.without_scope()
+                    && ground.bundle.value(other) == candidate.old.as_ref()
         };
-        let of_host = |leak: &Leak| match (leak, &candidate.host) {
-            (Leak::Host(leaked), Some(own)) => leaked == own,
-            _ => true,
-        };
-        let reason = leaked.iter().find(|(other, _)| is_meant(other)).map(|(_, reason)| reason.clone());
-        reason.filter(|_| self.leaks.iter().any(of_host))
+        leaked.iter().find(|(other, _)| is_meant(other)).map(|(_, reason)| reason.clone())
     }
 
     fn names(&self, name: &SecretName) -> bool {
@@ -149,15 +149,7 @@ impl Selection {
         let has_policy = |name: &SecretName| candidates.iter().any(|candidate| covers(candidate, name));
         let is_meant = |name: &SecretName| self.names(name) || leaked.iter().any(|(other, _)| other == name);
         let names = ground.bundle.secrets().into_iter().filter(|name| is_meant(name) && !has_policy(name));
-        names
-            .map(|name| SkippedSecret {
-                why: "no [[rotate]] policy names it: change it where it comes from, then `distribute bundle set`"
-                    .to_owned(),
-                command: None,
-                is_missed: self.is_urgent(),
-                name,
-            })
-            .collect()
+        names.map(|name| without_policy(name, "no", self.is_urgent())).collect()
     }
 
     fn refuse_unknown(&self, ground: Ground, candidates: &[PlannedTurn]) -> Result<()> {
@@ -168,6 +160,13 @@ impl Selection {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
                 None => error.hint("`distribute bundle list` shows what there is"),
             });
+        }
+        for service in &self.services {
+            if !candidates.iter().any(|candidate| candidate.turn.name.service == *service) {
+                return Err(Error::new(format!("no policy rotates anything of service `{service}`")).hint(
+                    "add a [[rotate]] table in playbooks/, or change its secrets by hand: distribute bundle set",
+                ));
+            }
         }
         for glob in &self.secrets {
             if candidates.iter().any(|candidate| matches(glob, &candidate.turn.name)) {
@@ -192,16 +191,19 @@ fn covers(candidate: &PlannedTurn, name: &SecretName) -> bool {
 }
 
 fn due<'a>(ground: Ground, candidates: &[PlannedTurn<'a>]) -> Chosen<'a> {
-    let mut chosen = Chosen { turns: Vec::new(), without_policy: Vec::new(), from_the_future: Vec::new() };
+    let mut chosen = Chosen { turns: Vec::new(), without_policy: Vec::new(), from_the_future: Vec::new(), next: None };
     for candidate in candidates {
         let name = &candidate.turn.name;
-        let metadata = ground
-            .bundle
-            .metadata(name)
-            .or_else(|| ground.bundle.metadata(&name.clone().within(crate::bundle::Scope::Common)));
+        let metadata =
+            ground.bundle.metadata(name).or_else(|| ground.bundle.metadata(&name.clone().within(Scope::Common)));
         let Some(every) = candidate.policy.every.or(metadata.and_then(|known| known.rotate_every)) else { continue };
         let why = match age(metadata, every, ground.now) {
-            Age::Young => continue,
+            Age::Young { left } => {
+                if chosen.next.as_ref().is_none_or(|(_, soonest)| left < *soonest) {
+                    chosen.next = Some((name.clone(), left));
+                }
+                continue;
+            }
             Age::Due { old, every } => format!("{old} old, every {every}"),
             Age::Unknown => format!("of unknown age, every {every}"),
             Age::Future(since) => {
@@ -216,5 +218,23 @@ fn due<'a>(ground: Ground, candidates: &[PlannedTurn<'a>]) -> Chosen<'a> {
         };
         chosen.turns.push((candidate.clone(), why));
     }
+    chosen.without_policy = late_without_policy(ground, candidates);
     chosen
+}
+
+/// Secrets that the bundle says are too old, and that no policy can renew.
+fn late_without_policy(ground: Ground, candidates: &[PlannedTurn]) -> Vec<SkippedSecret> {
+    let is_late = |name: &SecretName| {
+        let metadata = ground.bundle.metadata(name);
+        let every = metadata.and_then(|known| known.rotate_every);
+        every.is_some_and(|every| matches!(age(metadata, every, ground.now), Age::Due { .. }))
+    };
+    let has_policy = |name: &SecretName| candidates.iter().any(|candidate| covers(candidate, name));
+    let late = ground.bundle.secrets().into_iter().filter(|name| is_late(name) && !has_policy(name));
+    late.map(|name| without_policy(name, "it is overdue, and no", false)).collect()
+}
+
+fn without_policy(name: SecretName, no: &str, is_missed: bool) -> SkippedSecret {
+    let why = format!("{no} [[rotate]] policy names it: change it where it comes from, then `distribute bundle set`");
+    SkippedSecret { name, why, command: None, is_missed }
 }

@@ -42,7 +42,8 @@ impl FleetInUse {
         }
     }
 
-    /// Starts a consumer on every host, which leaves others some of the machine: `once` is shell that uses the secret once and prints a line that begins with `ok`.
+    /// Starts a consumer on every host, which leaves others some of the machine: `once` is shell that uses the secret once and prints a
+    /// line that begins with `ok`.
     pub fn consume(&self, once: &str) {
         let script = format!(
             "while ! test -e /srv/stop; do\n({once}) >> {USED} 2>&1 || echo failed >> {USED}\nsleep 0.1\ndone\n"

@@ -39,7 +39,7 @@ def raw(encoded):
 def openssl(*words, given=b""):
     done = subprocess.run(["openssl", *words], input=given, capture_output=True)
     if done.returncode:
-        sys.exit("openssl: " + done.stderr.decode())
+        sys.exit("openssl: " + (done.stderr + done.stdout).decode(errors="replace"))
     return done.stdout
 
 def in_file(content):
@@ -87,7 +87,7 @@ def verify(token):
         openssl("pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", k.name, "-rawin", "-in", m.name, "-sigfile", s.name)
 
 def use():
-    live = os.path.realpath("SECRETS/..data") + "/jwt/"
+    live = os.path.realpath("LIVE") + "/"
     with open(live + "private.pem", "rb") as private, open(live + "public.pem", "rb") as public:
         private, public = private.read(), public.read()
     if openssl("pkey", "-pubout", given=private) != public:
@@ -130,7 +130,7 @@ fn started(spec: &str, published: &KeySet) -> FleetInUse {
     fleet.ws.setup();
     fleet.rotation(&["rotate", "--all"], 0);
     fleet.revoke("jwt/private.pem");
-    fleet.write("/srv/signer", &SIGNER.replace("SECRETS", &live("")));
+    fleet.write("/srv/signer", &SIGNER.replace("LIVE", &live("..data/jwt")));
     fleet
 }
 
@@ -172,7 +172,7 @@ fn tokens_are_accepted_at_any_time(spec: &str) {
         assert_eq!((first, signing(&fleet)), (old, vec![new.clone(); 3]), "both keys, and all sign with the new one");
         assert_eq!(verdict(&fleet, "web3", &published, &token), "accepted\n");
         fleet.revoke("jwt/private.pem");
-        assert_eq!(published.kids(), [new.clone()], "only the new one");
+        assert_eq!(published.kids(), std::slice::from_ref(new), "only the new one");
         assert_eq!(verdict(&fleet, "web3", &published, &token), format!("no key {old} is published\n"));
         fleet.used_again();
         keys.push(line(&private));

@@ -153,6 +153,10 @@ fn no_login_fails_while_two_roles_take_turns() {
     }
     fleet.assert_never_failed(7);
     held.assert_open();
+    // A consumer that never sees a failure would prove nothing.
+    postgres.sql("ALTER ROLE app_b NOLOGIN");
+    let refused = fleet.ws.web1().sh(&format!("{} 2>&1 || true", psql(&postgres, "/srv/login.sql")));
+    assert!(refused.contains("app_b") && !refused.starts_with("ok"), "{refused}");
     assert!(postgres.log().contains("SCRAM-SHA-256$4096:"), "statements are in the log");
     fleet.assert_silent(&passwords, &places(&postgres));
 }

@@ -44,7 +44,10 @@ fn started() -> Option<(Redis, FleetInUse)> {
 fn ping(redis: &Redis) -> String {
     let auth = format!("sed -n 's/^REDIS_PASSWORD=/AUTH app /p' {}; echo PING", live("redis.env"));
     let Redis { address, port, .. } = redis;
-    format!("{{ {auth}; }} | redis-cli -h {address} -p {port} | tr '\\n' ' ' | sed 's/^OK PONG $/ok&/; s/$/\\n/'")
+    format!(
+        "set -- $({{ {auth}; }} | redis-cli -h {address} -p {port} 2>&1)\n\
+         if test \"$*\" = 'OK PONG'; then echo ok; else echo \"failed: $*\"; fi"
+    )
 }
 
 #[test]

@@ -46,6 +46,12 @@ def trap(moment):
             print("in hex", value.encode().hex(), json.dumps(value), file=sys.stderr)
         if step != "test":
             sys.exit(1)
+    elif how == "chatter":
+        print("and that was the value")
+    elif how == "repeat":
+        print(call["old"])
+        sys.stdout.flush()
+        os._exit(0)
     elif how == "hang":
         while True:
             signal.pause()

@@ -597,6 +597,31 @@ fn a_resumed_rotation_that_fails_brings_back_those_that_went_first() {
 }
 
 #[test]
+fn a_policy_that_is_gone_when_it_is_needed() {
+    if !is_root() {
+        return;
+    }
+    let (ws, rotator) = ready(hosts(2), "", "", "60s");
+    let old = values(&ws);
+    rotator.trap("test", ONE, "end", "kill");
+    ws.spawn(&["rotate", "--all"]).wait();
+    let playbook = ws.path("project/playbooks/callableapis.toml");
+    let text = fs::read_to_string(&playbook).unwrap();
+    fs::write(&playbook, text.split("[[rotate]]").next().unwrap()).unwrap();
+    let before = everything(&ws);
+    for way in ["--resume", "--abort"] {
+        let said = ws.run(&["rotate", way]).expect(1).stderr;
+        assert_words(&said, &["is being rotated, but no policy", "put the [[rotate]] table back"]);
+        assert!(everything(&ws) == before);
+    }
+    assert_refused_while_under_way(&ws);
+    fs::write(&playbook, text).unwrap();
+    assert_eq!(state(&ws.json(&["rotate", "--abort"], 0)), "aborted");
+    assert_put_back(&ws, &rotator, &old);
+    ws.assert_no_leak();
+}
+
+#[test]
 fn a_way_out_while_a_host_is_still_at_work() {
     if !is_root() {
         return;

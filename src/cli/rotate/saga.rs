@@ -82,6 +82,10 @@ impl<'p> Saga<'p> {
             self.told.message = self.nothing(selection);
             return self.conclude();
         }
+        if self.sources.interrupt.has_come() {
+            self.told.message = "interrupted before anything was generated; nothing is under way".to_owned();
+            return self.conclude();
+        }
         self.seal(selection.is_urgent())?;
         self.forward()
     }
@@ -249,6 +253,8 @@ impl<'p> Saga<'p> {
         let copy = self.sources.store().keep_copy(&name)?;
         self.told.copy = Some(copy.display().to_string());
         let secrets = self.turns.iter().map(|planned| planned.turn.clone()).collect();
+        // What was revoked before has been saved meanwhile.
+        self.run = RunId::new(self.sources.bundle.generation() + 1, self.moment.now, self.moment.random);
         let mut bundle = self.sources.bundle.clone();
         let (run, started) = (self.run.clone(), self.moment.now);
         bundle.begin_rotation(Rotation { run, started, is_urgent, secrets });

@@ -14,13 +14,27 @@ impl BundleFile {
     /// When the file changed meanwhile, or the copy cannot be written; nothing else has changed then.
     pub fn keep_copy(&self, name: &RunId) -> Result<PathBuf> {
         let bytes = self.bytes()?;
-        let directory = self.path().with_file_name("backups").join("bundle");
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+        let path = self.copy_path(name);
+        let directory = path.parent().expect("it lies in a directory");
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(|e| Error::new(format!("making {}", directory.display())).because(e))?;
-        let path = directory.join(format!("{name}.age"));
         let copy = Temporary::write(&path, &bytes, None).map_err(|error| error.at("keeping a copy of the bundle"))?;
         copy.rename()?;
         sync_directory(&path)?;
         Ok(path)
+    }
+
+    /// Where the copy of this name lies, if there is one.
+    pub fn copy_of(&self, name: &RunId) -> Option<PathBuf> {
+        Some(self.copy_path(name)).filter(|path| path.is_file())
+    }
+
+    /// Removes a copy that is not needed any more. One that stays does no harm.
+    pub fn forget_copy(&self, name: &RunId) {
+        let _ = std::fs::remove_file(self.copy_path(name));
+    }
+
+    fn copy_path(&self, name: &RunId) -> PathBuf {
+        self.path().with_file_name("backups").join("bundle").join(format!("{name}.age"))
     }
 }

@@ -50,6 +50,16 @@ impl Store {
         self.file.keep_copy(name)
     }
 
+    /// Where such a copy lies, if there is one.
+    pub fn copy_of(&self, name: &RunId) -> Option<PathBuf> {
+        self.file.copy_of(name)
+    }
+
+    /// Removes such a copy again.
+    pub fn forget_copy(&self, name: &RunId) {
+        self.file.forget_copy(name);
+    }
+
     /// Makes in memory what a bundle packed by hand lacks.
     pub fn complete(&self, bundle: &mut Bundle) -> Result<()> {
         self.file.complete(bundle)

@@ -25,6 +25,8 @@ pub struct RotationReport {
     pub copy: Option<String>,
     /// It went everywhere, and yet something of ours could not be done.
     pub is_stuck: bool,
+    /// Where the bundle with the new values beside the old ones is kept, as long as the rotation is under way.
+    pub rescue: Option<String>,
     /// What happened and what to do, as a paragraph.
     pub message: String,
 }
@@ -159,6 +161,7 @@ impl RotationReport {
             revoked: Vec::new(),
             revoke_later: Vec::new(),
             copy: None,
+            rescue: None,
             is_stuck: false,
             message: String::new(),
         }
@@ -260,6 +263,7 @@ impl RotationReport {
                 "secret": later.secret, "after": later.after.to_rfc3339_opts(SecondsFormat::Secs, true), "why": later.why,
             })).collect::<Vec<_>>(),
             "copy": self.copy,
+            "rescue": self.rescue,
         })
     }
 }

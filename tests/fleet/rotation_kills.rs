@@ -53,12 +53,14 @@ const HOSTS: [(&str, Option<&str>, bool); 4] = [
 ];
 
 /// Boundaries at a save: what waits to take its place when the client dies, on the way there.
-const RENAMES: [(&str, Left); 10] = [
+const RENAMES: [(&str, Left); 12] = [
     ("the copy of the bundle", Left::Nothing),
     ("the new values, sealed first", Left::Nothing),
     ("they are in place, and this machine has not noted it", Left::UnderWay),
+    ("the copy that rescues them", Left::UnderWay),
     ("the value that a step made", Left::UnderWay),
     ("it is in place, not noted", Left::UnderWay),
+    ("the copy with it", Left::UnderWay),
     ("the end: everybody has the new values", Left::UnderWay),
     ("it is in place, not noted", Left::Committed),
     ("what was revoked", Left::Committed),
@@ -67,12 +69,14 @@ const RENAMES: [(&str, Left); 10] = [
 ];
 
 /// And on the way back, after a step that failed.
-const RENAMES_BACK: [(&str, Left); 7] = [
+const RENAMES_BACK: [(&str, Left); 9] = [
     ("the copy of the bundle", Left::Nothing),
     ("the new values, sealed first", Left::Nothing),
     ("they are in place, and this machine has not noted it", Left::UnderWay),
+    ("the copy that rescues them", Left::UnderWay),
     ("the value that a step made", Left::UnderWay),
     ("it is in place, not noted", Left::UnderWay),
+    ("the copy with it", Left::UnderWay),
     ("the end: the new values are history", Left::UnderWay),
     ("it is in place, not noted", Left::Nothing),
 ];

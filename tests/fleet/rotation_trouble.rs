@@ -886,3 +886,29 @@ fn policies_that_contradict_themselves_or_the_bundle() {
     assert!(everything(&ws) == before);
     ws.assert_no_leak();
 }
+
+/// As `git checkout` does it: the bundle that is put there knows nothing of the new values.
+#[test]
+fn another_bundle_is_put_there_while_hosts_are_at_work() {
+    if !is_root() {
+        return;
+    }
+    let (ws, rotator) = ready(hosts(2), "", "", "60s");
+    let (bundle, before) = (ws.path("project/secrets.age"), fs::read(ws.path("project/secrets.age")).unwrap());
+    rotator.trap("test", ONE, "end", "wait");
+    let run = ws.spawn(&["rotate", "--all", "-o", "json"]);
+    wait("the step", || rotator.is_waiting());
+    fs::write(&bundle, before).unwrap();
+    rotator.go_on();
+    let report = run.wait().expect(2).report();
+    assert_eq!(state(&report), "under-way");
+    let rescue = report["rotation"]["rescue"].as_str().unwrap();
+    assert_words(message(&report), &["changed on disk", &format!("cp {rescue} secrets.age"), "--resume"]);
+    let refused = ws.run(&["rotate", "--resume"]).expect(1).stderr;
+    assert!(refused.contains("an older file was put back"), "{refused}");
+    fs::copy(rescue, &bundle).unwrap();
+    assert_eq!(state(&ws.json(&["rotate", "--resume"], 0)), "done");
+    assert!(!Path::new(rescue).exists(), "what is over needs no rescue");
+    assert_consistent(&ws, &rotator);
+    ws.assert_no_leak();
+}

@@ -78,7 +78,7 @@ impl<'p> Saga<'p> {
             let name = planned.turn.name.clone();
             let mut bundle = self.sources.bundle.clone();
             bundle.set_pending(&name, value);
-            self.save(bundle)?;
+            self.save_pending(bundle)?;
         }
         Ok(())
     }

@@ -2,6 +2,9 @@
 
 use crate::cli::last_seen;
 use crate::words::{Error, Result};
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -16,10 +19,13 @@ impl RotationLock {
     /// `pid 123` of the process that is rotating this bundle right now, if there is one on this machine.
     pub fn holder(bundle: &Path) -> Option<String> {
         let mut file = File::open(last_seen::record_of(bundle).ok()?.with_extension("rotating")).ok()?;
-        match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => Some(who(&mut file)),
-            _ => None,
+        let who = who(&mut file);
+        let pid = who.strip_prefix("pid ")?.parse().ok()?;
+        // Asking takes the lock for a moment, which must not be in the way of whoever takes it in earnest: the dead are not asked about.
+        if kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
+            return None;
         }
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then_some(who)
     }
 
     /// Takes it for the bundle at this path.

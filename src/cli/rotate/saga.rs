@@ -162,6 +162,7 @@ impl<'p> Saga<'p> {
             return Err(Error::new("no rotation is under way").hint("`distribute status` says how the hosts are"));
         };
         self.run = rotation.run.clone();
+        self.told.rescue = self.sources.store().copy_of(&self.run).map(|path| path.display().to_string());
         let plan = RotationPlan::resumed(self.ground())?;
         let preview = plan.preview(self.ground());
         self.take(plan, preview)?;
@@ -266,8 +267,28 @@ impl<'p> Saga<'p> {
                 bundle.set_pending(name, value);
             }
         }
-        self.save(bundle)?;
+        self.save_pending(bundle)?;
         self.shared.say(format_args!("{}: sealed; nothing has left this machine yet", self.run));
+        Ok(())
+    }
+
+    /// Saves new values, and keeps a copy besides: a `git checkout` while hosts are at work would put another bundle in the place of the
+    /// only one that knows them.
+    pub(super) fn save_pending(&mut self, bundle: Bundle) -> Result<()> {
+        self.save(bundle)?;
+        let copy = self.sources.store().keep_copy(&self.run);
+        match copy {
+            Ok(path) => self.told.rescue = Some(path.display().to_string()),
+            Err(error) => self.shared.say(format_args!("note: {error}")),
+        }
+        Ok(())
+    }
+
+    /// The last save of a rotation, which takes its new values or drops them.
+    fn save_end(&mut self, bundle: Bundle) -> Result<()> {
+        self.save(bundle)?;
+        self.sources.store().forget_copy(&self.run);
+        self.told.rescue = None;
         Ok(())
     }
 
@@ -309,7 +330,7 @@ impl<'p> Saga<'p> {
         let revocations = revocations.collect();
         let mut bundle = self.sources.bundle.clone();
         bundle.commit_rotation(self.moment.now, revocations);
-        if let Err(error) = self.save(bundle) {
+        if let Err(error) = self.save_end(bundle) {
             self.told.message = telling::not_committed(&self.told, &error);
             return self.conclude();
         }
@@ -357,7 +378,7 @@ impl<'p> Saga<'p> {
         }
         let mut bundle = self.sources.bundle.clone();
         bundle.drop_rotation();
-        if let Err(error) = self.save(bundle) {
+        if let Err(error) = self.save_end(bundle) {
             self.told.message = telling::not_dropped(&self.told, halt.as_ref(), &error);
             return self.conclude();
         }

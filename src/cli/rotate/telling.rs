@@ -7,7 +7,6 @@ use crate::playbook::{Playbook, Rollout};
 use crate::report::{HostReport, Provider, RotationReport, Values, names};
 use crate::words::{Error, HostName, Period, plural};
 
-const UNDER_WAY: &str = "the new values are in secrets.age beside the old ones, so none is lost";
 const BOTH_WAYS: &str =
     "`distribute rotate --resume` finishes it, `distribute rotate --abort` gives everybody the old values";
 
@@ -78,17 +77,20 @@ fn fallen_ill(reports: &[HostReport], missing: &[HostName]) -> String {
 
 pub fn interrupted(told: &RotationReport) -> String {
     format!(
-        "the rotation of {} was interrupted and is under way: {UNDER_WAY}; {}; {BOTH_WAYS}",
+        "the rotation of {} was interrupted and is under way: {}; {}; {BOTH_WAYS}",
         secrets(told),
+        kept(told),
         whereabouts(told)
     )
 }
 
 pub fn not_committed(told: &RotationReport, error: &Error) -> String {
     format!(
-        "the rotation of {} went everywhere, but secrets.age could not be saved ({error}), so it counts as under way: {UNDER_WAY}; \
-         mend that, then `distribute rotate --resume` ends it; {}",
+        "the rotation of {} went everywhere, but secrets.age could not be saved ({error}), so it counts as under way: {}; \
+         mend that{}, then `distribute rotate --resume` ends it; {}",
         secrets(told),
+        kept(told),
+        put_rescue_back(told),
         whereabouts(told)
     )
 }
@@ -134,17 +136,31 @@ pub fn not_undone(told: &RotationReport, halt: Option<&Halt>, stuck: &[String]) 
         format!("it could not be undone: {}", stuck.join("; "))
     };
     format!(
-        "ROTATION FAILED and is under way: {cause}{stuck}. {} ({UNDER_WAY}). Mend the cause, then `distribute rotate --abort` tries to undo it again, and `--resume` to finish it.",
-        sentence(&whereabouts(told))
+        "ROTATION FAILED and is under way: {cause}{stuck}. {} ({}). Mend the cause, then `distribute rotate --abort` tries to undo it again, and `--resume` to finish it.",
+        sentence(&whereabouts(told)),
+        kept(told)
     )
 }
 
 pub fn not_dropped(told: &RotationReport, halt: Option<&Halt>, error: &Error) -> String {
     let cause = halt.map(|halt| format!("{}, and then ", why(halt))).unwrap_or_default();
     format!(
-        "ROTATION FAILED and counts as under way: {cause}secrets.age could not be saved: {error}. {}. Mend that, then `distribute rotate --abort` ends it.",
-        sentence(&whereabouts(told))
+        "ROTATION FAILED and counts as under way: {cause}secrets.age could not be saved: {error}. {}. Mend that{}, then `distribute rotate --abort` ends it.",
+        sentence(&whereabouts(told)),
+        put_rescue_back(told)
     )
+}
+
+/// Why no value is lost.
+fn kept(told: &RotationReport) -> String {
+    let rescue = told.rescue.iter().map(|path| format!(" and in {path}")).collect::<String>();
+    format!("the new values are in secrets.age beside the old ones{rescue}, so none is lost")
+}
+
+/// A save is refused when somebody put another file in the bundle's place, which does not know the new values.
+fn put_rescue_back(told: &RotationReport) -> String {
+    let rescue = told.rescue.iter();
+    rescue.map(|path| format!(" (if another secrets.age was put there meanwhile: cp {path} secrets.age)")).collect()
 }
 
 fn why(halt: &Halt) -> &str {

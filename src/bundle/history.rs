@@ -33,12 +33,31 @@ impl Bundle {
         if self.is_stored && documents.get(name).is_none() {
             documents.set(name, value);
         }
-        let having = self.history.iter_mut().rev().filter(|(_, documents)| documents.get(name).is_some());
-        for (_, documents) in having.skip(KEPT) {
-            documents.remove(name);
-            documents.drop_empty();
+        // Values that were dropped before they were anybody's push none out that somebody had.
+        let dropped = self.record.secrets.get(&name.to_string()).map(|known| known.dropped.clone()).unwrap_or_default();
+        for is_dropped in [false, true] {
+            let having = self.history.iter_mut().rev().filter(|(generation, documents)| {
+                documents.get(name).is_some() && dropped.contains(generation) == is_dropped
+            });
+            for (_, documents) in having.skip(KEPT) {
+                documents.remove(name);
+                documents.drop_empty();
+            }
         }
         self.history.retain(|_, documents| !documents.is_empty());
+    }
+
+    /// The same for a value that a rotation made and dropped again.
+    pub(super) fn remember_dropped(&mut self, name: &SecretName, value: Secret) {
+        let generation = self.record.generation;
+        self.record.secrets.entry(name.to_string()).or_default().dropped.insert(generation);
+        self.remember(name, value);
+        let history = &self.history;
+        if let Some(known) = self.record.secrets.get_mut(&name.to_string()) {
+            known
+                .dropped
+                .retain(|generation| history.get(generation).is_some_and(|documents| documents.get(name).is_some()));
+        }
     }
 }
 

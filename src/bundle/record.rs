@@ -79,6 +79,9 @@ pub struct Metadata {
     pub generator: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Generations of the history whose value was made by a rotation that was undone.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub dropped: BTreeSet<u64>,
     #[serde(flatten)]
     other: BTreeMap<String, toml::Value>,
 }

@@ -107,7 +107,10 @@ impl Bundle {
     /// The new values take their places; the old ones go to the history, and those that are still to be revoked are kept for that.
     pub fn commit_rotation(&mut self, now: DateTime<Utc>, revocations: Vec<(Revocation, OldValues)>) {
         self.take_pending(now);
-        self.record.rotation = None;
+        for turn in self.record.rotation.take().map(|rotation| rotation.secrets).unwrap_or_default() {
+            // Also of one that had no value of its own before.
+            self.describe(&turn.name, |known| known.rotated = Some(now));
+        }
         for (revocation, old) in revocations {
             self.revoking.set(&revocation.secret, old.secret);
             if let (Some(name), Some(value)) = (&revocation.public, old.public) {
@@ -132,7 +135,7 @@ impl Bundle {
         let pending = std::mem::take(&mut self.pending);
         for name in pending.names() {
             if let Some(value) = pending.get(&name) {
-                self.remember(&name, value.clone());
+                self.remember_dropped(&name, value.clone());
             }
         }
         self.record.rotation = None;
@@ -243,6 +246,27 @@ mod tests {
         assert_eq!((bundle.rotation(), bundle.value(&name("a.K"))), (None, Some(&secret("old"))));
         assert_eq!(bundle.earlier(&name("a.K")), [(4, secret("new"))]);
         assert_eq!(bundle.earlier(&name("hosts/h/a.L")), [(4, secret("own"))]);
-        assert_eq!(bundle.metadata(&name("a.K")).and_then(|known| known.rotated), None);
+        let known = bundle.metadata(&name("a.K")).unwrap();
+        assert!(known.dropped.contains(&4) && known.rotated.is_none());
+    }
+
+    #[test]
+    fn values_that_were_dropped_push_out_none_that_somebody_had() {
+        let mut bundle = packed(&[("services/a.env", "K=0\n"), ("bundle.toml", "generation = 1")]);
+        for generation in 2..5 {
+            bundle.set(&name("a.K"), secret(&format!("real {generation}")), at(1));
+            bundle.saved(generation);
+        }
+        for generation in (5..17).step_by(2) {
+            bundle.begin_rotation(rotation(&["a.K"]));
+            bundle.set_pending(&name("a.K"), secret(&format!("dropped {generation}")));
+            bundle.saved(generation);
+            bundle.drop_rotation();
+            bundle.saved(generation + 1);
+        }
+        let bundle = read_again(&bundle);
+        let earlier: Vec<u64> = bundle.earlier(&name("a.K")).into_iter().map(|(generation, _)| generation).collect();
+        assert_eq!(earlier, [15, 13, 11, 3, 2, 1]);
+        assert_eq!(bundle.metadata(&name("a.K")).unwrap().dropped.iter().copied().collect::<Vec<_>>(), [11, 13, 15]);
     }
 }

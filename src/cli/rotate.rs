@@ -34,7 +34,7 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub struct Args {
-    /// Only this secret, or those that a glob means, such as api.SESSION_*; may be given several times
+    /// Only this secret, or those that a glob means, such as api.SESSION_*; may be given several times, and adds to --service and --compromised
     #[arg(long, value_name = "SECRET", value_parser = option_value::<SecretGlob>)]
     secret: Vec<SecretGlob>,
     /// Only secrets of this service; may be given several times

@@ -6,7 +6,7 @@ use super::option_value::option_value;
 use super::shared::Timeout;
 use super::{Shared, sources::Sources, under_way};
 use crate::engine::Intent;
-use crate::plan::rotation::{self, Ground};
+use crate::plan::rotation::{Ground, Overdue};
 use crate::words::{Outcome, Result};
 use std::process::ExitCode;
 
@@ -38,15 +38,16 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     }
     let Sources { inventory, playbook, bundle, .. } = &sources;
     let ground = Ground { inventory, playbook, bundle, now: moment.now };
+    let overdue = Overdue::of(ground)?;
     for host in &mut report.hosts {
-        let late = rotation::overdue(ground, sources.host(&host.host))?;
-        host.overdue = late.iter().map(ToString::to_string).collect();
+        host.overdue = overdue.on(&host.host).iter().map(ToString::to_string).collect();
     }
-    report.rotation = under_way::report(bundle);
+    let nowhere = if shared.hosts.is_some() { Vec::new() } else { overdue.on_no_host() };
+    let is_due = args.overdue && (!nowhere.is_empty() || report.hosts.iter().any(|host| !host.overdue.is_empty()));
+    report.rotation = under_way::report(bundle, nowhere);
     if !args.max_age.is_empty() {
         report.late = LastRuns::of(&shared.project()?.bundle)?.late(&args.max_age, moment.now);
     }
-    let is_due = args.overdue && report.hosts.iter().any(|host| !host.overdue.is_empty());
     let code = fleet::conclude(shared, &report, moment.now)?;
     Ok(if is_due && code == ExitCode::SUCCESS { ExitCode::from(3) } else { code })
 }

@@ -1,8 +1,8 @@
 //! A rotation that was begun and has not come to its end: every command says so, and some refuse to go on.
 
 use super::rotate::RotationLock;
-use crate::bundle::{Bundle, Revocation, Rotation};
-use crate::plan::rotation::shown;
+use crate::bundle::{Bundle, Revocation, Rotation, SecretName};
+use crate::plan::rotation::{SkippedSecret, shown};
 use crate::report::{LaterRevocation, RotationReport, RotationState};
 use crate::words::{Error, plural};
 use std::path::Path;
@@ -16,21 +16,25 @@ pub fn text(rotation: &Rotation) -> String {
     format!("a rotation of {secrets} is under way since {} ({})", shown(rotation.started), rotation.run)
 }
 
-/// For a report on the hosts: what is under way, and which old values are still accepted.
-pub fn report(bundle: &Bundle) -> Option<RotationReport> {
+/// For a report on the hosts: what is under way, which old values are still accepted, and what is overdue and on no host.
+pub fn report(bundle: &Bundle, overdue: Vec<SecretName>) -> Option<RotationReport> {
     let later = |revocation: &Revocation| LaterRevocation {
         secret: revocation.secret.to_string(),
         after: revocation.after,
         why: None,
     };
     let revoke_later: Vec<_> = bundle.revocations().iter().map(later).collect();
+    let why = "it is overdue, and on no host".to_owned();
+    let skipped = |name| SkippedSecret { name, why: why.clone(), command: None, is_missed: false };
+    let skipped: Vec<SkippedSecret> = overdue.into_iter().map(skipped).collect();
     let Some(rotation) = bundle.rotation() else {
+        let is_told = !revoke_later.is_empty() || !skipped.is_empty();
         let idle = RotationReport::new(RotationState::Nothing);
-        return (!revoke_later.is_empty()).then_some(RotationReport { revoke_later, ..idle });
+        return is_told.then_some(RotationReport { revoke_later, skipped, ..idle });
     };
     let message = format!("{}: `distribute rotate --resume` finishes it, `--abort` undoes it", text(rotation));
     let under_way = RotationReport::new(RotationState::UnderWay);
-    Some(RotationReport { run: Some(rotation.run.clone()), message, revoke_later, ..under_way })
+    Some(RotationReport { run: Some(rotation.run.clone()), message, revoke_later, skipped, ..under_way })
 }
 
 /// For commands that must not come in between.

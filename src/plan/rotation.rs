@@ -10,14 +10,14 @@ mod tests;
 
 use crate::bundle::{Bundle, Revocation, SecretName, Turn};
 use crate::inventory::Inventory;
-use crate::playbook::{Maker, Playbook, RotationPolicy};
+use crate::playbook::{Maker, Playbook, RotationPolicy, ValueScope};
 use crate::words::{Error, HostName, Period, Result, RunId, Secret, ServiceName};
-use candidates::candidates;
+use candidates::{candidates, named_by};
 use chrono::{DateTime, Utc};
 use holdings::Holdings;
 use std::collections::BTreeSet;
 
-pub use age::overdue;
+pub use age::Overdue;
 pub use selection::{Leak, Selection};
 
 /// What will be rotated, in the order of the policies, and what will not although somebody might expect it.
@@ -99,6 +99,7 @@ impl<'p> RotationPlan<'p> {
             }
         }
         plan.skipped.extend(chosen.from_the_future);
+        plan.skipped.extend(homeless(ground, &candidates, selection)?);
         Ok(plan)
     }
 
@@ -192,7 +193,7 @@ impl PlannedTurn<'_> {
         let name = &self.turn.name;
         let command = format!("distribute rotate --secret {name}");
         let told = |why: String, command| {
-            let is_missed = selection.is_urgent();
+            let is_missed = selection.is_urgent() || selection.is_named();
             Obstacle::Told(Box::new(SkippedSecret { name: name.clone(), why, command, is_missed }))
         };
         if let Some(limit) = limit {
@@ -234,6 +235,21 @@ fn listed(names: &[&str]) -> String {
         0..=4 => names.join(", "),
         many => format!("{} and {} more", names[..3].join(", "), many - 3),
     }
+}
+
+/// What each host should have its own of, and no host gets.
+fn homeless(ground: Ground, candidates: &[PlannedTurn], selection: &Selection) -> Result<Vec<SkippedSecret>> {
+    let mut found = Vec::new();
+    let is_homeless = |policy: &&RotationPolicy| {
+        policy.scope == ValueScope::Host && !candidates.iter().any(|candidate| candidate.policy.place == policy.place)
+    };
+    for policy in ground.playbook.rotations.iter().filter(is_homeless) {
+        let names = named_by(policy, ground.bundle)?;
+        let meant = names.into_iter().filter(|name| selection.all || selection.names(name));
+        let why = "each host has its own of it, and no enrolled host gets it";
+        found.extend(meant.map(|name| SkippedSecret { name, why: why.to_owned(), command: None, is_missed: false }));
+    }
+    Ok(found)
 }
 
 /// The hosts of all secrets that had this old value: hosts that now have one each may have shared it.

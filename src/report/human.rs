@@ -32,7 +32,7 @@ pub fn human(report: &Report, now: DateTime<Utc>) -> String {
         text.push_str(&section(host, report, now));
     }
     text.push_str(&failures(report));
-    text.extend(report.rotation.iter().map(RotationReport::end_text));
+    text.extend(report.rotation.iter().map(|rotation| rotation.end_text(now)));
     text.extend(report.late.iter().map(|late| late_line(late, now)));
     text.push_str(&recap(report));
     text

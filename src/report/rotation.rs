@@ -23,6 +23,8 @@ pub struct RotationReport {
     pub revoke_later: Vec<LaterRevocation>,
     /// Where the bundle as it was before is kept.
     pub copy: Option<String>,
+    /// It is about the old values: everybody is to have them again.
+    pub is_way_back: bool,
     /// It went everywhere, and yet something of ours could not be done.
     pub is_stuck: bool,
     /// Where the bundle with the new values beside the old ones is kept, as long as the rotation is under way.
@@ -162,6 +164,7 @@ impl RotationReport {
             revoke_later: Vec::new(),
             copy: None,
             rescue: None,
+            is_way_back: false,
             is_stuck: false,
             message: String::new(),
         }
@@ -183,9 +186,12 @@ impl RotationReport {
         let mut text = String::new();
         if !self.secrets.is_empty() {
             let verb = match self.state {
+                RotationState::Planned if self.is_way_back => "would give everybody the old values of",
                 RotationState::Planned => "would rotate",
                 RotationState::Done => "rotated",
-                _ => "rotating",
+                RotationState::Aborted => "undone the rotation of",
+                RotationState::PutBack => "failed to rotate",
+                RotationState::Nothing | RotationState::UnderWay => "rotating",
             };
             text.push_str(&format!("{verb} {}\n", plural(self.secrets.len(), "secret")));
             let width = self.secrets.iter().map(|secret| secret.name.len()).max().unwrap_or(0);
@@ -224,7 +230,7 @@ impl RotationReport {
     }
 
     /// What it came to, after the hosts.
-    pub(super) fn end_text(&self) -> String {
+    pub(super) fn end_text(&self, now: DateTime<Utc>) -> String {
         let mut text = String::new();
         if !self.revoked.is_empty() {
             text.push_str(&format!("revoked the old value of {}\n", self.revoked.join(", ")));
@@ -232,6 +238,10 @@ impl RotationReport {
         for later in &self.revoke_later {
             let after = shown(later.after);
             match &later.why {
+                None if later.after <= now => text.push_str(&format!(
+                    "the old value of {} is accepted since {after} for no reason: `distribute rotate --revoke` revokes it\n",
+                    later.secret
+                )),
                 None => text.push_str(&format!(
                     "the old value of {} is accepted until {after}; the next rotate after that revokes it\n",
                     later.secret

@@ -419,7 +419,7 @@ fn while_an_overlap_lasts_there_is_no_next_value() {
     ws.setup();
     ws.json(&["rotate", "--secret", TWO], 0);
     let (both, before) = (rotator.accepted(TWO), everything(&ws));
-    let report = ws.json(&["rotate", "--secret", TWO], 0);
+    let report = ws.json(&["rotate", "--secret", TWO], 3);
     assert_eq!((&report["rotation"]["state"], names(&report, "skipped")), (&"nothing".into(), vec![TWO.to_owned()]));
     assert!(report["rotation"]["skipped"][0]["why"].as_str().unwrap().contains("is accepted until"), "{report:#}");
     assert_eq!(rotator.accepted(TWO), both);

@@ -53,7 +53,7 @@ const HOSTS: [(&str, Option<&str>, bool); 4] = [
 ];
 
 /// Boundaries at a save: what waits to take its place when the client dies, on the way there.
-const RENAMES: [(&str, Left); 12] = [
+const RENAMES: [(&str, Left); 11] = [
     ("the copy of the bundle", Left::Nothing),
     ("the new values, sealed first", Left::Nothing),
     ("they are in place, and this machine has not noted it", Left::UnderWay),
@@ -65,7 +65,6 @@ const RENAMES: [(&str, Left); 12] = [
     ("it is in place, not noted", Left::Committed),
     ("what was revoked", Left::Committed),
     ("it is in place, not noted", Left::Nothing),
-    ("the note of when a rotation ran last", Left::Nothing),
 ];
 
 /// And on the way back, after a step that failed.

@@ -20,6 +20,13 @@ impl<'p> Saga<'p> {
         self.sources.bundle.revocations().iter().filter(is_due).map(|due| due.secret.clone()).collect()
     }
 
+    /// With `--check`: those that stay accepted for now.
+    pub(super) fn tell_young_revocations(&mut self, is_urgent: bool) {
+        let due = self.due_revocations(is_urgent);
+        let young = self.sources.bundle.revocations().iter().filter(|revocation| !due.contains(&revocation.secret));
+        self.told.revoke_later = young.map(|revocation| still_accepted(revocation, None)).collect();
+    }
+
     /// Revokes what is due, and notes what is not and why. With `--hosts` only where no other host had the old value.
     pub(super) fn revoke_due(&mut self, is_urgent: bool) -> Result<()> {
         let (due, limit) = (self.due_revocations(is_urgent), self.limit());
@@ -55,7 +62,7 @@ impl<'p> Saga<'p> {
     }
 
     /// Gives why it was not done.
-    fn revoke_one(&self, old: &OldValue<'p>, reports: &[HostReport]) -> Result<Option<String>> {
+    fn revoke_one(&mut self, old: &OldValue<'p>, reports: &[HostReport]) -> Result<Option<String>> {
         let Some(planned) = &old.planned else {
             return Ok(Some("no policy with a step `revoke` names it any more".to_owned()));
         };
@@ -75,7 +82,9 @@ impl<'p> Saga<'p> {
         let old = (bundle.revoking(&revocation.secret), old_public);
         let new = (bundle.value(&revocation.secret), new_public);
         let answer = self.call_with(&programs, planned, "revoke", &revocation.run, old, new);
-        Ok(answer.and_then(Result::err).map(|trouble| trouble.message))
+        let trouble = answer.and_then(Result::err);
+        self.told.is_stuck |= trouble.is_some();
+        Ok(trouble.map(|trouble| trouble.message))
     }
 }
 

@@ -48,8 +48,7 @@ impl<'p> Saga<'p> {
             0 | 1 => String::new(),
             many => format!(" (and {} more hosts)", many - 1),
         };
-        let hint = failed.last().and_then(|host| host.error.as_ref()?.hint.clone());
-        Err(Halt::Failed { why: format!("{first}{others}"), hint })
+        Err(Halt::failed(format!("{first}{others}")))
     }
 
     /// What a host came to on the way there.

@@ -13,8 +13,8 @@ use crate::cli::{Shared, sources::Sources};
 use crate::engine::Intent;
 use crate::plan::rotation::{Ground, PlannedTurn, RotationPlan, Selection};
 use crate::playbook::{Maker, Playbook};
-use crate::report::{HostReport, Provider, Report, RotatedSecret, RotationReport, RotationState, Values};
-use crate::words::{Error, HostName, Period, Result, RunId};
+use crate::report::{HostReport, Provider, Report, RotatedSecret, RotationReport, RotationState, Values, names};
+use crate::words::{Error, HostName, Outcome, Period, Result, RunId};
 use chrono::Utc;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -38,6 +38,10 @@ pub struct Saga<'p> {
     pub(super) told: RotationReport,
     /// What is due next, and in how long.
     next: Option<(SecretName, Period)>,
+    /// Is it about everything that is due?
+    is_whole: bool,
+    /// What is to be said besides, however it ends.
+    warnings: Vec<String>,
     notifications: &'p Notifications,
 }
 
@@ -64,6 +68,8 @@ impl<'p> Saga<'p> {
             reports: Vec::new(),
             told: RotationReport::new(RotationState::Nothing),
             next: None,
+            is_whole: false,
+            warnings: Vec::new(),
             notifications,
         }
     }
@@ -71,6 +77,12 @@ impl<'p> Saga<'p> {
     /// A new rotation of what is due, or was named.
     pub fn begin(mut self, selection: &Selection) -> Result<ExitCode> {
         self.sources.refuse_under_way()?;
+        self.is_whole = selection.is_due() && self.shared.hosts.is_none();
+        self.warnings = telling::leaks(&selection.leaks, &self.sources.inventory);
+        if selection.is_due() || self.shared.check {
+            // A policy that cannot work is told today, not on the Sunday on which it is due.
+            self.plan(&Selection { all: true, ..Selection::default() }, true)?;
+        }
         self.plan(selection, true)?;
         if self.shared.check {
             return self.check(selection);
@@ -103,6 +115,7 @@ impl<'p> Saga<'p> {
     /// Gives everybody the old values again.
     pub fn abort(mut self) -> Result<ExitCode> {
         self.plan_again()?;
+        self.told.is_way_back = true;
         if self.shared.check {
             let report = self.visit(&self.hosts.clone(), Intent::Check, true)?;
             self.told.message = "every host would get the old values, and the steps `undo` would run".to_owned();
@@ -117,6 +130,7 @@ impl<'p> Saga<'p> {
         self.sources.refuse_under_way()?;
         if self.shared.check {
             self.told.message = telling::would_revoke(&self.due_revocations(false));
+            self.tell_young_revocations(false);
             return self.conclude();
         }
         let _lock = self.set_off()?;
@@ -224,9 +238,10 @@ impl<'p> Saga<'p> {
     fn check(mut self, selection: &Selection) -> Result<ExitCode> {
         let due = self.due_revocations(selection.is_urgent());
         let revoking = if due.is_empty() { String::new() } else { telling::would_revoke(&due) + "; " };
+        self.tell_young_revocations(selection.is_urgent());
         if self.turns.is_empty() {
             self.told.message = revoking + &self.nothing(selection);
-            return self.conclude();
+            return self.look_around();
         }
         self.told.state = RotationState::Planned;
         let plan = RotationPlan::of(self.turns.clone());
@@ -235,6 +250,27 @@ impl<'p> Saga<'p> {
         let report = self.with_bundle(preview, |saga| saga.visit(&hosts, Intent::Check, false))?;
         self.told.message = revoking + &telling::planned(&self.turns, &self.playbook.rollout);
         self.show_check(report.hosts)
+    }
+
+    /// Nothing would be rotated; that the hosts can be reached, and have what they should, is worth knowing all the same.
+    fn look_around(mut self) -> Result<ExitCode> {
+        let is_enrolled = |host: &&HostName| self.sources.bundle.enrolment(host).is_some();
+        let hosts: Vec<HostName> = self.sources.hosts.iter().filter(is_enrolled).cloned().collect();
+        let mut reports = self.visit(&hosts, Intent::Look, false)?.hosts;
+        let differs = |host: &&HostReport| host.outcome == Outcome::Changed;
+        let differing: Vec<HostName> = reports.iter().filter(differs).map(|host| host.host.clone()).collect();
+        for host in reports.iter_mut().filter(|host| host.outcome == Outcome::Changed) {
+            // A run would not touch it either.
+            host.outcome = Outcome::Ok;
+            host.files.clear();
+            host.actions.clear();
+            host.kept.clear();
+        }
+        if !differing.is_empty() {
+            self.told.message += &format!("; {} differ from the bundle: distribute deploy --check", names(&differing));
+        }
+        self.reports = reports;
+        self.conclude()
     }
 
     /// The fingerprint of what stands for a value would be a lie.
@@ -330,6 +366,9 @@ impl<'p> Saga<'p> {
         let revocations = revocations.collect();
         let mut bundle = self.sources.bundle.clone();
         bundle.commit_rotation(self.moment.now, revocations);
+        for planned in &self.turns {
+            bundle.describe(&planned.turn.name, |known| known.generator = Some(planned.policy.maker()));
+        }
         if let Err(error) = self.save_end(bundle) {
             self.told.message = telling::not_committed(&self.told, &error);
             return self.conclude();
@@ -338,7 +377,7 @@ impl<'p> Saga<'p> {
         self.told.secrets.iter_mut().for_each(|secret| secret.bundle = Values::New);
         if let Err(error) = self.revoke_due(false) {
             self.told.is_stuck = true;
-            self.told.message = telling::not_revoked(&error);
+            self.told.message = telling::could_not_revoke(&error);
             return self.conclude();
         }
         self.told.message = telling::done(&self.told, &self.reports);
@@ -389,7 +428,26 @@ impl<'p> Saga<'p> {
 
     // The end.
 
-    fn conclude(self) -> Result<ExitCode> {
+    /// Hosts that are concerned and were never come to.
+    fn tell_unvisited(&mut self) {
+        for host in self.hosts.iter().filter(|_| self.told.state != RotationState::Nothing) {
+            if !self.reports.iter().any(|report| report.host == *host) {
+                let mut report = HostReport::new(host.clone(), self.sources.host(host).endpoint.socket());
+                report.outcome = Outcome::Skipped;
+                self.reports.push(report);
+            }
+        }
+        let place = |host: &HostName| self.hosts.iter().position(|other| other == host);
+        self.reports.sort_by_key(|report| place(&report.host));
+    }
+
+    fn conclude(mut self) -> Result<ExitCode> {
+        self.tell_unvisited();
+        let more = telling::not_revoked(&self.told).into_iter().chain(self.warnings.drain(..));
+        for text in more {
+            let separator = if self.told.message.is_empty() { "" } else { "; " };
+            self.told.message = format!("{}{separator}{text}", self.told.message);
+        }
         let (check, diff) = (self.shared.check, self.shared.diff);
         let report = Report {
             command: "rotate",
@@ -403,7 +461,10 @@ impl<'p> Saga<'p> {
             hosts: self.reports,
             rotation: Some(self.told),
         };
-        last_runs::note(self.shared, &report, self.moment.now);
+        // Only what cron would have done counts as a run of it.
+        if self.is_whole {
+            last_runs::note(self.shared, &report, self.moment.now);
+        }
         // From cron, silence means that all is well.
         let code = match self.shared.quiet && !self.shared.is_json() && report.says_nothing() {
             true => Ok(ExitCode::SUCCESS),

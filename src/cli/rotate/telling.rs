@@ -2,7 +2,8 @@
 
 use super::halt::Halt;
 use crate::bundle::SecretName;
-use crate::plan::rotation::{PlannedTurn, Selection};
+use crate::inventory::Inventory;
+use crate::plan::rotation::{Leak, PlannedTurn, Selection};
 use crate::playbook::{Playbook, Rollout};
 use crate::report::{HostReport, Provider, RotationReport, Values, names};
 use crate::words::{Error, HostName, Period, plural};
@@ -95,7 +96,33 @@ pub fn not_committed(told: &RotationReport, error: &Error) -> String {
     )
 }
 
-pub fn not_revoked(error: &Error) -> String {
+/// Whoever could read along still can.
+pub fn leaks(leaks: &[Leak], inventory: &Inventory) -> Vec<String> {
+    let warning = |leak: &Leak| match leak {
+        Leak::Recipient(recipient) => Some(format!(
+            "WARNING: secrets.age is still sealed to {recipient}, who can read the new values as well: take it out of the recipients, and rotate again"
+        )),
+        Leak::Host(host) if inventory.host(host).is_some() => Some(format!(
+            "{host} is in the inventory and gets the new values as well: if it is not clean, take it out first, and rotate again"
+        )),
+        Leak::Host(_) => None,
+    };
+    leaks.iter().filter_map(warning).collect()
+}
+
+/// What was due to be revoked and could not be.
+pub fn not_revoked(told: &RotationReport) -> Option<String> {
+    let stuck: Vec<&str> =
+        told.revoke_later.iter().filter(|later| later.why.is_some()).map(|later| later.secret.as_str()).collect();
+    (!stuck.is_empty()).then(|| {
+        format!(
+            "the old value of {} could not be revoked: mend what is said of it, then `distribute rotate --revoke`",
+            stuck.join(", ")
+        )
+    })
+}
+
+pub fn could_not_revoke(error: &Error) -> String {
     format!(
         "everybody has the new values, but the old ones could not be revoked ({error}); the next `distribute rotate` tries it again"
     )

@@ -2,8 +2,8 @@
 
 use super::holdings::Holdings;
 use super::{Ground, PlannedTurn};
-use crate::bundle::{Bundle, Scope, SecretName, Turn};
-use crate::playbook::{RotationPolicy, SecretGlob, ValueScope};
+use crate::bundle::{Bundle, Item, Scope, SecretName, Turn};
+use crate::playbook::{Maker, RotationPolicy, SecretGlob, ValueScope};
 use crate::words::{Error, HostName, Result, nearest};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +45,16 @@ fn planned<'a>(
         Some(host) => holdings.value(host, name, ground.bundle),
         None => ground.bundle.value(name).cloned(),
     };
+    let is_pair = matches!(policy.generate, Maker::Generator(generator) if generator.is_key_pair());
+    if let Some(key) =
+        [Some(&name), public.as_ref()].into_iter().flatten().find(|half| matches!(half.item, Item::Key(_)))
+        && is_pair
+    {
+        return Err(Error::new(format!("{key}: a key pair has several lines, which the docker format cannot hold"))
+            .at(format!("generate = \"{}\"", policy.maker()))
+            .at(&policy.place)
+            .hint("name files of a raw service instead: SERVICE/private.pem, and public = \"SERVICE/public.pem\""));
+    }
     let (old, old_public) = (value(&name), public.as_ref().and_then(value));
     let turn = Turn { name, public };
     Ok(PlannedTurn {
@@ -77,7 +87,7 @@ fn refuse_shared_public(found: &[PlannedTurn]) -> Result<()> {
 }
 
 /// The secrets of the bundle that a policy names; each entry must name one.
-fn named_by(policy: &RotationPolicy, bundle: &Bundle) -> Result<Vec<SecretName>> {
+pub(super) fn named_by(policy: &RotationPolicy, bundle: &Bundle) -> Result<Vec<SecretName>> {
     let all = bundle.secrets();
     let mut names: Vec<SecretName> = Vec::new();
     for glob in &policy.secrets {

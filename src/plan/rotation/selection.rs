@@ -85,7 +85,7 @@ impl Leak {
     fn reason(&self) -> String {
         match self {
             Self::Host(host) => format!("{host} could read it"),
-            Self::Recipient(_) => "a recipient could read it".to_owned(),
+            Self::Recipient(recipient) => format!("{recipient} could read it"),
         }
     }
 }
@@ -94,6 +94,11 @@ impl Selection {
     /// Was nothing named? Then it is for what is due.
     pub fn is_due(&self) -> bool {
         self.secrets.is_empty() && self.services.is_empty() && self.leaks.is_empty() && !self.all
+    }
+
+    /// Were secrets named, one by one or by their services?
+    pub fn is_named(&self) -> bool {
+        !self.secrets.is_empty() || !self.services.is_empty()
     }
 
     /// Is somebody reading along? Then no old value stays valid for a while.
@@ -135,7 +140,7 @@ impl Selection {
         leaked.iter().find(|(other, _)| is_meant(other)).map(|(_, reason)| reason.clone())
     }
 
-    fn names(&self, name: &SecretName) -> bool {
+    pub(super) fn names(&self, name: &SecretName) -> bool {
         self.services.contains(&name.service) || self.secrets.iter().any(|glob| matches(glob, name))
     }
 

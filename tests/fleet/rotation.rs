@@ -436,3 +436,80 @@ fn while_an_overlap_lasts_there_is_no_next_value() {
     assert_eq!(rotator.accepted(TWO), [both[1].clone(), value_in_bundle(&ws, TWO)]);
     ws.assert_no_leak();
 }
+
+#[test]
+fn the_line_that_is_typed_every_week_connects() {
+    if !is_root() {
+        return;
+    }
+    let mut ws = hosts(2);
+    let _rotator = Rotator::install(&ws, "");
+    ws.setup();
+    let before = everything(&ws);
+    let report = ws.json(&["rotate", "--hosts", "web1", "--check"], 0);
+    assert_eq!((message(&report), &report["hosts"][0]["outcome"]), ("nothing is due", &"ok".into()));
+    assert_eq!(report["summary"]["hosts"], 1);
+    assert!(everything(&ws) == before);
+    ws.web1().sh(&format!("echo strange >> {ROOT}/secrets/..data/api.env"));
+    let report = ws.json(&["rotate", "--hosts", "web1", "--check"], 0);
+    assert!(message(&report).contains("web1 differ from the bundle"), "{report:#}");
+    ws.hosts.remove(0);
+    assert_eq!(ws.json(&["rotate", "--hosts", "web1", "--check"], 4)["summary"]["unreachable"], 1);
+    ws.assert_no_leak();
+}
+
+#[test]
+fn only_what_cron_would_do_counts_as_its_run() {
+    if !is_root() {
+        return;
+    }
+    let ws = hosts(1);
+    let _rotator = Rotator::install(&ws, "");
+    ws.setup();
+    for args in [&["rotate", "--revoke"][..], &["rotate", "--secret", ONE], &["rotate", "--check"]] {
+        ws.run(args).expect(0);
+        assert_eq!(ws.json(&["status", "--max-age", "8d"], 3)["late"][0]["last"], Value::Null, "{args:?}");
+    }
+    ws.run(&["rotate"]).expect(0);
+    assert_eq!(ws.json(&["status", "--max-age", "8d"], 0)["late"], serde_json::json!([]));
+    ws.assert_no_leak();
+}
+
+#[test]
+fn what_no_host_has_can_be_late_too() {
+    if !is_root() {
+        return;
+    }
+    let ws = hosts(1);
+    ws.setup();
+    ws.set("ops.KEY", "first");
+    ws.rotate_by("[[rotate]]\nsecrets = ['ops.KEY']\nevery = '1s'\ngenerate = 'hex:16'\n");
+    wait("a second to go by", || ws.run(&["status", "--overdue"]).status == 3);
+    let status = ws.run(&["status", "--overdue"]).expect(3).stdout;
+    assert!(status.contains("ops.KEY: it is overdue, and on no host"), "{status}");
+    assert!(message(&ws.json(&["rotate"], 0)).contains("1 secret rotated; no host holds it"));
+    assert_eq!(ws.json(&["rotate", "--all", "--check"], 0)["rotation"]["secrets"][0]["secret"], "ops.KEY");
+    let own = ws.path("project/playbooks/callableapis.toml");
+    let text = fs::read_to_string(&own).unwrap().replace("every = '1s'", "scope = 'host'");
+    fs::write(&own, text).unwrap();
+    let skipped = ws.json(&["rotate", "--all"], 0)["rotation"]["skipped"][0]["why"].as_str().unwrap().to_owned();
+    assert!(skipped.contains("no enrolled host gets it"), "{skipped}");
+    ws.assert_no_leak();
+}
+
+#[test]
+fn who_can_still_read_along_is_named() {
+    if !is_root() {
+        return;
+    }
+    let ws = hosts(1);
+    let _rotator = Rotator::install(&ws, "");
+    ws.setup();
+    let identity = fs::read_to_string(ws.identity()).unwrap();
+    let recipient = identity.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap();
+    let report = ws.json(&["rotate", "--compromised", recipient, "--check"], 3);
+    assert!(message(&report).contains(&format!("secrets.age is still sealed to {recipient}")), "{report:#}");
+    let report = ws.json(&["rotate", "--compromised", "web1", "--check"], 3);
+    assert!(message(&report).contains("web1 is in the inventory and gets the new values as well"), "{report:#}");
+    ws.assert_no_leak();
+}

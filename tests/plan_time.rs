@@ -256,6 +256,49 @@ fn an_error_is_a_document_too() {
 }
 
 #[test]
+fn a_usage_error_is_a_document_too() {
+    let project = Project::new();
+    let error = |mut command: Command| {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!output.stderr.is_empty(), "people are told as well");
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(document["schema"], "distribute.error/1");
+        (document["error"]["message"].as_str().unwrap().to_owned(), document["error"]["hints"].clone())
+    };
+    let (message, hints) = error(project.command(&["deploy", "--hots", "h1", "-o", "json"]));
+    assert_eq!(message, "unexpected argument '--hots' found");
+    assert_eq!(hints, serde_json::json!(["a similar argument exists: '--hosts'"]));
+    let (message, hints) = error(project.command(&["schedule", "print", "--cron", "--audit-at", "25:00", "-qojson"]));
+    assert_eq!(message, "invalid value '25:00' for '--audit-at <TIME>': `25:00` is not a time to run at");
+    assert!(hints[0].as_str().unwrap().starts_with("write a time, 03:00"), "{hints}");
+    let (message, _) = error(project.command(&["schedule", "print", "--output=json"]));
+    assert_eq!(message, "the following required arguments were not provided: <--systemd|--cron>");
+    let (message, _) = error(project.command(&["-o", "json", "bundle"]));
+    assert!(message.starts_with("'distribute bundle' requires a subcommand"), "{message}");
+    let mut bare = project.command(&[]);
+    bare.env("DISTRIBUTE_OUTPUT", "json");
+    assert!(error(bare).0.starts_with("'distribute' requires a subcommand"));
+    let mut exported = project.command(&["deplyo"]);
+    exported.env("DISTRIBUTE_OUTPUT", "json");
+    assert_eq!(error(exported).1[0], "a similar subcommand exists: 'deploy'");
+}
+
+#[test]
+fn usage_for_people_is_no_document() {
+    let project = Project::new();
+    for words in [&["deploy", "--hots"][..], &["keygen", "-o", "json", "--bad"], &["deploy", "--bad", "-o", "human"]] {
+        let output = project.run(words);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{words:?}");
+    }
+    for words in [&["-o", "json", "--help"][..], &["-o", "json", "--version"], &["deploy", "-o", "json", "-h"]] {
+        let output = project.run(words);
+        assert_eq!(output.status.code(), Some(0), "{words:?}");
+        assert!(!output.stdout.starts_with(b"{") && output.stderr.is_empty(), "{words:?}");
+    }
+}
+
+#[test]
 fn a_reader_that_went_away_hides_no_failure() {
     let project = Project::new();
     assert_eq!(project.run(&["deploy"]).status.code(), Some(2), "no host was set up");

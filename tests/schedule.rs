@@ -55,6 +55,14 @@ impl Story {
         said(self.command(words, None).output().unwrap())
     }
 
+    /// With a state directory of the user's, relative and of a strange name, and fewer hosts at one time.
+    #[track_caller]
+    fn run_exported(&self, words: &[&str]) -> String {
+        let mut command = self.command(words, None);
+        command.env("DISTRIBUTE_STATE_DIR", STRANGE).env("DISTRIBUTE_FORKS", "7");
+        said(command.output().unwrap())
+    }
+
     fn units(&self) -> PathBuf {
         self.path("units")
     }
@@ -126,8 +134,11 @@ fn systemd_has_nothing_to_say_about_our_units() {
     }
     for name in ["plain", STRANGE] {
         let story = Story::new(name);
-        story.install(&["--rotate-at", "sat 23:30"]);
-        assert_eq!(names(&story.units()), UNITS);
+        let units = story.units();
+        let install = ["schedule", "install", "--systemd", "--directory", units.to_str().unwrap()];
+        story.run_exported(&[&install[..], &["--rotate-at", "sat 23:30"]].concat());
+        assert_eq!(names(&units), UNITS);
+        assert!(fs::read_to_string(units.join(UNITS[0])).unwrap().contains("\nEnvironment=\"DISTRIBUTE_STATE_DIR=/"));
         let mut verify = Command::new("systemd-analyze");
         // It exits 0 on keys that it does not know, and says so.
         let done = verify.args(["verify", "--man=no"]).args(UNITS.map(|unit| story.units().join(unit))).output();
@@ -135,6 +146,38 @@ fn systemd_has_nothing_to_say_about_our_units() {
         let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
         let about_us: Vec<&str> = stderr.lines().filter(|line| line.contains("distribute-")).collect();
         assert!(done.status.success() && about_us.is_empty(), "{stderr}");
+    }
+}
+
+#[test]
+fn without_a_weekday_what_is_weekly_stays_weekly() {
+    let story = Story::new("plain");
+    let words = ["--rotate-at", "23:30", "--audit-at", "04:15", "--backup-at", "23:45"];
+    let installed = story.install(&words);
+    let at = |job: usize| installed["jobs"][job]["at"].as_str().unwrap();
+    assert_eq!([at(0), at(1), at(2)], ["Sun 23:30", "04:15", "Sun 23:45"]);
+    let table = story.run(&[&["schedule", "print", "--cron"], &words[..]].concat());
+    for times in ["\n30 23 * * 0 ", "\n15 4 * * * ", "\n45 23 * * 0 "] {
+        assert!(table.contains(times), "{table}");
+    }
+    let daily = story.install(&["--audit-at", "Mon 04:15"]);
+    assert_eq!(daily["jobs"][1]["calendar"], "Mon *-*-* 04:15:00");
+}
+
+#[test]
+fn only_what_was_given_is_written_down() {
+    let story = Story::new("plain");
+    for kind in ["--systemd", "--cron"] {
+        let plain = story.run(&["schedule", "print", kind]);
+        assert!(!plain.contains("--forks") && !plain.contains("DISTRIBUTE_"), "{plain}");
+        let count = |text: &str, what: &str| text.matches(what).count();
+        assert_eq!(count(&story.run(&["-f", "32", "schedule", "print", kind]), " --forks 32 "), 3);
+        assert_eq!(count(&story.run(&["schedule", "print", kind, "--forks", "9"]), " --forks 9 "), 3);
+        let exported = story.run_exported(&["schedule", "print", kind]);
+        assert_eq!((count(&exported, " --forks 7 "), count(&exported, "DISTRIBUTE_STATE_DIR=")), (3, 3), "{exported}");
+        let mut empty = story.command(&["schedule", "print", kind], None);
+        empty.env("DISTRIBUTE_STATE_DIR", "").env("DISTRIBUTE_FORKS", "");
+        assert_eq!(said(empty.output().unwrap()), plain);
     }
 }
 
@@ -218,9 +261,10 @@ fn mistakes_are_told_today() {
         let error = story.error(&[&["schedule"], words].concat());
         assert!(error.contains(expected), "{words:?}: {error}");
     };
-    says(&["print", "--cron", "--audit-at", "25:00"], "hint: write a time for every day, 03:00");
+    says(&["print", "--cron", "--audit-at", "25:00"], "hint: write a time, 03:00, or with a weekday before it");
     says(&["print", "--cron", "--rotate-at", "Snu 02:00"], "hint: did you mean `sun`?");
-    says(&["print"], "--systemd");
+    says(&["print"], "<--systemd|--cron>");
+    says(&["install"], "<--systemd|--cron>");
     says(&["print", "--cron", "--systemd"], "cannot be used with");
     says(&["install", "--cron", "--user"], "cannot be used with");
     says(&["print", "--cron", "--password-file", "/none/at/all"], "/none/at/all: it cannot be read");
@@ -323,8 +367,33 @@ fn a_crontab_that_cron_would_refuse_stays_as_it_was() {
     assert!(!crontab(&spool, &["-l"]).status.success());
 }
 
-/// It writes down the words with which it was called, and its umask.
-const RECORDER: &str = "#!/bin/sh\n{ umask; printf '%s\\n' \"$@\"; } >\"$0.new\" && mv \"$0.new\" \"$0.out\"\n";
+#[test]
+fn what_is_said_of_a_crontab_is_true() {
+    if !can_have_crontabs() {
+        return;
+    }
+    let story = Story::new("plain");
+    let spool = crontabs(&story);
+    let file = story.path("table");
+    fs::write(&file, "17 3 * * * true\n").unwrap();
+    said(crontab(&spool, &[file.to_str().unwrap()]));
+    let last = |words: &[&str]| {
+        let words = [&["schedule", "install", "--cron"], words].concat();
+        let text = said(story.command(&words, Some(&spool)).output().unwrap());
+        text.lines().last().unwrap().to_owned()
+    };
+    assert_eq!(last(&["--remove"]), "our lines in the crontab: absent");
+    assert_eq!(last(&["--check"]), "the crontab: would be changed");
+    assert_eq!(last(&[]), "the crontab: changed");
+    assert_eq!(last(&[]), "the crontab: unchanged");
+    assert_eq!(last(&["--remove", "--check"]), "our lines in the crontab: would be removed");
+    assert_eq!(last(&["--remove"]), "our lines in the crontab: removed");
+    assert_eq!(said(crontab(&spool, &["-l"])), "17 3 * * * true\n");
+}
+
+/// It writes down the words with which it was called, its umask, and where it would remember what ran.
+const RECORDER: &str =
+    "#!/bin/sh\n{ umask; printf '%s\\n' \"$DISTRIBUTE_STATE_DIR\" \"$@\"; } >\"$0.new\" && mv \"$0.new\" \"$0.out\"\n";
 
 /// cron itself, in namespaces of its own: what it makes of our lines. They run at its start, in place of their time.
 #[test]
@@ -337,7 +406,7 @@ fn cron_calls_us_with_the_words_that_we_mean() {
     let recorder = story.path("recorder");
     fs::write(&recorder, RECORDER).unwrap();
     fs::set_permissions(&recorder, fs::Permissions::from_mode(0o755)).unwrap();
-    let block = story.run(&["schedule", "print", "--cron"]);
+    let block = story.run_exported(&["schedule", "print", "--cron"]);
     let program = format!("exec {} ", env!("CARGO_BIN_EXE_distribute"));
     let line = block.lines().find(|line| line.ends_with(" audit")).unwrap().replacen("0 3 * * *", "@reboot", 1);
     assert!(line.contains(&program), "{line}");
@@ -354,6 +423,7 @@ fn cron_calls_us_with_the_words_that_we_mean() {
     cron.kill().unwrap();
     cron.wait().unwrap();
     let project = story.project.to_str().unwrap();
-    let words = ["0077", "-C", project, "--password-file", &format!("{project}/vault-password"), "-q", "audit"];
+    let (state, password) = (format!("{project}/{STRANGE}"), format!("{project}/vault-password"));
+    let words = ["0077", &state, "-C", project, "--password-file", &password, "--forks", "7", "-q", "audit"];
     assert_eq!(fs::read_to_string(out).unwrap().lines().collect::<Vec<_>>(), words);
 }

@@ -124,7 +124,7 @@ fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId) -> Ru
         deadlines: errand.timeout.map_or_else(Deadlines::default, Deadlines::with_limit),
         look: errand.timeout.unwrap_or(look),
         patience: errand.timeout.unwrap_or(PATIENCE),
-        forks: usize::from(shared.forks),
+        forks: shared.forks(),
         who: who(),
         bundle_id: bundle.id().to_owned(),
         generation: bundle.next_generation(),

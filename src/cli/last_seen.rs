@@ -113,10 +113,22 @@ fn forget(file: &Path) -> String {
     format!("if this is meant, forget what was seen: rm {}", file.display())
 }
 
+/// What is to be used in place of the user's own state directory.
+pub const STATE_DIRECTORY: &str = "DISTRIBUTE_STATE_DIR";
+
+/// The directory that this variable names, if it does.
+pub fn state_directory_given() -> Option<PathBuf> {
+    variable(STATE_DIRECTORY)
+}
+
+/// A variable that is set to nothing counts as unset.
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 /// `$DISTRIBUTE_STATE_DIR`, else `$XDG_STATE_HOME/distribute`, else `~/.local/state/distribute`; cron may set no HOME.
 fn directory() -> Result<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(directory) = variable("DISTRIBUTE_STATE_DIR") {
+    if let Some(directory) = state_directory_given() {
         return Ok(directory);
     }
     if let Some(state) = variable("XDG_STATE_HOME") {

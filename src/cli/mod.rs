@@ -26,9 +26,11 @@ mod sources;
 mod status;
 mod under_way;
 mod unlock;
+mod usage_error;
 
 use crate::words::{Error, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub use project::Project;
@@ -84,14 +86,11 @@ enum Command {
 }
 
 /// Runs the program for these arguments. Prints results to stdout and errors to stderr.
-pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    let matches = match command().try_get_matches_from(arguments) {
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let matches = match command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
-        // clap's own code for a usage error is 2, which here means that a host failed.
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(u8::from(error.use_stderr()));
-        }
+        Err(error) => return refused(&error, &arguments),
     };
     let mut cli = Cli::from_arg_matches(&matches).expect("clap checked the arguments");
     if let Some(format) = format_behind(&matches) {
@@ -110,6 +109,27 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             ExitCode::from(1)
         }
     }
+}
+
+/// Help that was asked for is a result. clap's own code for a usage error is 2, which here means that a host failed.
+fn refused(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    if usage_error::asks_for_json(arguments, std::env::var_os("DISTRIBUTE_OUTPUT"), takes_value) {
+        shared::print_error_document(&usage_error::usage_error(error));
+    }
+    ExitCode::from(1)
+}
+
+/// Is the word behind this one the value of a shared option?
+fn takes_value(word: &str) -> bool {
+    let is_meant = |arg: &clap::Arg| match word.strip_prefix("--") {
+        Some(long) => arg.get_long_and_visible_aliases().is_some_and(|names| names.contains(&long)),
+        None => arg.get_short().is_some_and(|short| word == format!("-{short}")),
+    };
+    Cli::command().get_arguments().any(|arg| arg.get_action().takes_values() && is_meant(arg))
 }
 
 /// `-o` is the format in front of every command and behind it; only behind `keygen` it is the file, as in age-keygen.

@@ -57,12 +57,13 @@ enum Action {
 }
 
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("writes for").required(true))]
 struct Kind {
     /// Units for systemd: a service and a timer each
-    #[arg(long, required_unless_present = "cron", conflicts_with = "cron")]
+    #[arg(long, group = "writes for")]
     systemd: bool,
     /// Lines for your crontab
-    #[arg(long)]
+    #[arg(long, group = "writes for")]
     cron: bool,
     /// Units of your own systemd, not the system's
     #[arg(long, conflicts_with = "cron")]
@@ -74,13 +75,13 @@ struct Kind {
     /// What the names of the units begin with: one for each project
     #[arg(long, value_name = "NAME", default_value = "distribute", value_parser = option_value::<FileName>)]
     name: FileName,
-    /// When new values are made: [WEEKDAY ]HH:MM
+    /// When new values are made, once a week: [WEEKDAY ]HH:MM; without a weekday on Sunday
     #[arg(long, value_name = "TIME", default_value = "Sun 02:00", value_parser = option_value::<ScheduleTime>)]
     rotate_at: ScheduleTime,
-    /// When the hosts are read
+    /// When the hosts are read: [WEEKDAY ]HH:MM; without a weekday every day
     #[arg(long, value_name = "TIME", default_value = "03:00", value_parser = option_value::<ScheduleTime>)]
     audit_at: ScheduleTime,
-    /// When backups are made
+    /// When backups are made, once a week: [WEEKDAY ]HH:MM; without a weekday on Sunday
     #[arg(long, value_name = "TIME", default_value = "Sun 04:00", value_parser = option_value::<ScheduleTime>)]
     backup_at: ScheduleTime,
 }
@@ -174,7 +175,9 @@ fn install_cron(kind: &Kind, remove: bool, shared: &Shared) -> Result<()> {
     }
     let result = json!({ "kind": "cron", "outcome": outcome.as_str(), "text": block });
     let shown = if shared.check && outcome.is_change() { block } else { String::new() };
-    print(shared, kind, result, &(shown + &said(shared, outcome, "the crontab")))
+    // Other lines stay when ours go.
+    let what = if remove { "our lines in the crontab" } else { "the crontab" };
+    print(shared, kind, result, &(shown + &said(shared, outcome, what)))
 }
 
 fn install_units(kind: &Kind, remove: bool, shared: &Shared) -> Result<()> {

@@ -25,9 +25,10 @@ pub struct Shared {
     /// Only these hosts: a pattern as in Ansible, such as web[0:3]:!staging
     #[arg(short = 'l', long, visible_alias = "limit", value_name = "PATTERN", global = true)]
     pub hosts: Option<String>,
-    /// Hosts at one time
-    #[arg(short, long, value_name = "N", global = true, default_value_t = 32, env = "DISTRIBUTE_FORKS", hide_env_values = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub forks: u16,
+    /// Hosts at one time [default: 32]
+    #[arg(short, long, value_name = "N", global = true, env = "DISTRIBUTE_FORKS", hide_env_values = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    // Optional, so that a schedule can tell what was given from what is usual.
+    pub forks: Option<u16>,
     /// File that holds the bundle's password (mode 600 or 400) [default: vault-password beside the bundle, if there is one]
     #[arg(long, value_name = "PATH", global = true, env = "DISTRIBUTE_PASSWORD_FILE", hide_env_values = true)]
     pub password_file: Option<PathBuf>,
@@ -108,6 +109,11 @@ impl Shared {
             }
         }
         Pattern::parse(&terms.join(","))
+    }
+
+    /// How many hosts at one time.
+    pub fn forks(&self) -> usize {
+        usize::from(self.forks.unwrap_or(32))
     }
 
     /// A message for people: stderr, unless `-q`.

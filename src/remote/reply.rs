@@ -6,7 +6,7 @@ mod kernel;
 mod quoted;
 
 use crate::plan::{HostFacts, Kind, RootFacts, Stat};
-use crate::words::{Failure, Mode, Phase, ServiceName, printable};
+use crate::words::{Failure, Mode, Phase, STRETCH, ServiceName, printable};
 use quoted::exact;
 use std::collections::BTreeMap;
 
@@ -338,8 +338,21 @@ fn ended(status: &str) -> String {
 fn output(body: &[u8]) -> String {
     // The program gives the last 2000 bytes: what they begin with may be the end of a secret, too short to be known as one.
     let body = if body.len() > 1990 { &body[8..] } else { body };
-    let text = printable(body, SHOWN);
+    let text = printable(told_once(&String::from_utf8_lossy(body)).as_bytes(), SHOWN);
     if text.trim().is_empty() { String::new() } else { format!(": {}", text.trim()) }
+}
+
+/// A health check says the same each time that it is tried: equal lines in a row become one. Short lines stay, and what they
+/// stand beside: they may be lines of a secret, and apart they would no longer be known as that.
+fn told_once(text: &str) -> String {
+    let lines: Vec<&str> = text.trim_end().split('\n').collect();
+    let runs: Vec<&[&str]> = lines.chunk_by(|one, next| one == next).collect();
+    let told = runs.iter().enumerate().map(|(at, run)| {
+        let around = &runs[at.saturating_sub(1)..runs.len().min(at + 2)];
+        let is_known = around.iter().all(|run| run[0].chars().count() >= STRETCH);
+        if run.len() > 1 && is_known { format!("{} (×{})", run[0], run.len()) } else { run.join("\n") }
+    });
+    told.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -395,6 +408,24 @@ mod tests {
         assert_eq!(entries["/"].kind, Kind::Directory);
         assert_eq!(entries["secrets/..data"].target.as_deref(), Some("..42-20261121T020000Z-7f3a"));
         assert_eq!((entries["secrets/aws.env"].kind, entries["secrets/aws.env"].mode), (Kind::File, Mode::new(0o600)));
+    }
+
+    #[test]
+    fn what_is_said_again_and_again_is_told_once() {
+        assert_eq!(output("hook health fails\n".repeat(6).as_bytes()), ": hook health fails (×6)");
+        let mixed = b"starting up\nnot ready yet\nnot ready yet\nstarting up\n\n";
+        assert_eq!(output(mixed), ": starting up not ready yet (×2) starting up");
+        assert_eq!(output(b"no\nno\n"), ": no no");
+        assert_eq!(output(b"\n\n\n"), "");
+    }
+
+    #[test]
+    fn lines_of_a_secret_are_still_known_as_its_own() {
+        for line in ["abcd", "abcdefgh", "abcdefghijkl"] {
+            let secret = crate::words::Secret::new(format!("{line}\n{line}\n{line}\nwxyz\n").as_bytes());
+            let shown = crate::words::redact(&output(secret.expose()), [&secret].into_iter());
+            assert!(!shown.contains("abc") && !shown.contains("xyz"), "{shown}");
+        }
     }
 
     #[test]

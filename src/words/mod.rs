@@ -31,7 +31,7 @@ pub use pattern::{Join, Names, Pattern, Subscript, Term};
 pub use period::Period;
 pub use plural::plural;
 pub use printable::printable;
-pub use redact::redact;
+pub use redact::{STRETCH, redact};
 pub use remote_path::RemotePath;
 pub use run_id::RunId;
 pub use secret::Secret;

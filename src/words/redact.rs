@@ -5,7 +5,7 @@ use super::{Secret, printable};
 use std::collections::HashMap;
 
 /// Stretches of this many characters, and longer ones, are struck out; shorter values only whole.
-const STRETCH: usize = 8;
+pub const STRETCH: usize = 8;
 /// Values shorter than this are words like `yes`: striking them out would only confuse.
 const SHORTEST: usize = 4;
 const MARK: &str = "[secret]";

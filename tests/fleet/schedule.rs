@@ -17,7 +17,7 @@ const PROJECT: &str = "/srv/it's 50% $HOME \"fine\"";
 
 fn sh(host: &Host, words: &str) -> String {
     let project = PROJECT.replace('\'', "'\\''");
-    host.sh(&format!("cd '{project}' && HOME=/root {words}"))
+    host.sh(&format!("cd '{project}' && HOME=/root DISTRIBUTE_STATE_DIR='{project}/state' {words}"))
 }
 
 /// The project on the host itself, which is its only host.
@@ -72,11 +72,16 @@ fn systemd_runs_what_was_installed() {
         assert_eq!(ran, "", "{note}: {}", host.read("/run/said"));
     };
     start("as root");
+    assert!(
+        host.names(&format!("{PROJECT}/state")).iter().any(|name| name.ends_with(".runs")),
+        "it is remembered there"
+    );
+    assert!(!host.exists("/root/.local/state/distribute"));
     let late = format!("{PROGRAM} status --max-age audit=1h");
     sh(host, &late);
     // Whose the files are is root's to say: as another user they are root's, and an access list opens them.
     let check = format!(
-        "[Service]\nUser=deploy\nExecStart=\nExecStart={PROGRAM} --password-file %d/vault-password -b /srv/copy.age bundle list\nExecStart=/usr/bin/stat -c '%%a %%u:%%g' %d/vault-password\nStandardOutput=truncate:/run/said\n"
+        "[Service]\nUser=deploy\nEnvironment=\nExecStart=\nExecStart={PROGRAM} --password-file %d/vault-password -b /srv/copy.age bundle list\nExecStart=/usr/bin/stat -c '%%a %%u:%%g' %d/vault-password\nStandardOutput=truncate:/run/said\n"
     );
     fs::write(host.path("/etc/systemd/system/distribute-audit.service.d/user.conf"), check).unwrap();
     sh(host, "install -m 644 secrets.age /srv/copy.age");

@@ -3,6 +3,7 @@
 
 use super::job::Job;
 use crate::cli::Shared;
+use crate::cli::last_seen;
 use crate::cli::unlock::unlock;
 use crate::words::{Error, Result, printable};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 pub struct Call {
     pub program: String,
     pub project: String,
+    state_directory: Option<String>,
     options: Vec<Word>,
 }
 
@@ -41,12 +43,20 @@ impl Call {
         if let Some(hosts) = &shared.hosts {
             options.extend([plain("--hosts"), Word::Plain(line(hosts)?)]);
         }
-        Ok(Self { program: program()?, project: project_of(shared)?, options })
+        if let Some(forks) = shared.forks {
+            options.extend([plain("--forks"), plain(&forks.to_string())]);
+        }
+        Ok(Self { program: program()?, project: project_of(shared)?, state_directory: state_directory()?, options })
     }
 
     /// Of a schedule that goes: only the names of its units count, and what opened the bundle may be gone.
     pub fn to_remove(shared: &Shared) -> Result<Self> {
-        Ok(Self { program: String::new(), project: project_of(shared)?, options: Vec::new() })
+        Ok(Self { program: String::new(), project: project_of(shared)?, state_directory: None, options: Vec::new() })
+    }
+
+    /// What the environment has to say: a name and a value. No option stands for it.
+    pub fn variable(&self) -> Option<(&'static str, &str)> {
+        self.state_directory.as_deref().map(|path| (last_seen::STATE_DIRECTORY, path))
     }
 
     /// The words behind the program.
@@ -106,6 +116,11 @@ fn private(name: String, path: &Path) -> Result<Word> {
     Ok(Word::Private { name, path: text(&in_real_directory(path)?)? })
 }
 
+/// Where the jobs remember what ran, and where `status --max-age` and the next rotation look for it.
+fn state_directory() -> Result<Option<String>> {
+    last_seen::state_directory_given().map(|path| text(&absolute(&path)?)).transpose()
+}
+
 fn program() -> Result<String> {
     let path = std::env::current_exe().map_err(|e| Error::new("finding this program").because(e))?;
     if !path.exists() {
@@ -160,8 +175,14 @@ impl Call {
         Self {
             program: program.to_owned(),
             project: project.to_owned(),
+            state_directory: None,
             options: vec![plain("--password-file"), private],
         }
+    }
+
+    /// As if DISTRIBUTE_STATE_DIR had been set.
+    pub fn with_state_directory(self, path: &str) -> Self {
+        Self { state_directory: Some(path.to_owned()), ..self }
     }
 }
 

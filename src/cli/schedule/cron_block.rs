@@ -68,7 +68,11 @@ fn ended(crontab: &str) -> String {
 }
 
 fn command(call: &Call, job: &Job) -> Result<String> {
-    let mut line = format!("umask 077; exec {}", quoted(&call.program)?);
+    let mut line = "umask 077; ".to_owned();
+    if let Some((name, value)) = call.variable() {
+        line += &format!("{name}={} ", quoted(value)?);
+    }
+    line += &format!("exec {}", quoted(&call.program)?);
     for word in call.words(job) {
         let (Word::Plain(text) | Word::Private { path: text, .. }) = word;
         line += &format!(" {}", quoted(&text)?);
@@ -93,6 +97,7 @@ fn quoted(word: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::super::job::jobs;
+    use super::super::schedule_time::ScheduleTime;
     use super::*;
 
     fn block(project: &str) -> Result<CronBlock> {
@@ -111,6 +116,17 @@ mod tests {
              # END distribute /srv/it's 5%\n"
         );
         assert!(block("/srv/a\\b").err().unwrap().message().contains("backslash"));
+    }
+
+    #[test]
+    fn a_state_directory_goes_along() {
+        let call = Call::fixture("/usr/bin/distribute", "/srv/a", "/srv/p").with_state_directory("/srv/it's 5%");
+        let time: ScheduleTime = "03:00".parse().unwrap();
+        let text = CronBlock::new(&call, &jobs(time, time, time)).unwrap().text();
+        let line = "umask 077; DISTRIBUTE_STATE_DIR='/srv/it'\"'\"'s 5\\%' exec /usr/bin/distribute -C /srv/a ";
+        assert_eq!(text.matches(line).count(), 3, "{text}");
+        let call = Call::fixture("/usr/bin/distribute", "/srv/a", "/srv/p").with_state_directory("/srv/a\\b");
+        assert!(CronBlock::new(&call, &jobs(time, time, time)).is_err());
     }
 
     #[test]

@@ -14,11 +14,16 @@ pub struct Job {
     pub at: ScheduleTime,
 }
 
-/// All of them, at these times.
+/// All of them, at these times. Rotate and backup are weekly, whatever day is given; audit is daily unless one is.
 pub fn jobs(rotate: ScheduleTime, audit: ScheduleTime, backup: ScheduleTime) -> [Job; 3] {
     [
-        Job { name: "rotate", about: "new values for secrets that are due", words: &["-q", "rotate"], at: rotate },
+        Job {
+            name: "rotate",
+            about: "new values for secrets that are due",
+            words: &["-q", "rotate"],
+            at: rotate.weekly(),
+        },
         Job { name: "audit", about: "what is really on the hosts", words: &["-q", "audit"], at: audit },
-        Job { name: "backup", about: "a sealed copy of the bundle", words: &["-q", "backup"], at: backup },
+        Job { name: "backup", about: "a sealed copy of the bundle", words: &["-q", "backup"], at: backup.weekly() },
     ]
 }

@@ -1,4 +1,4 @@
-//! `ScheduleTime`: when a job runs, as people write it: `Sun 02:00`, or `03:00` for every day. It leaves as systemd's calendar and
+//! `ScheduleTime`: when a job runs, as people write it: `Sun 02:00`, or `03:00` for its usual day. It leaves as systemd's calendar and
 //! as the five fields of a crontab.
 
 use crate::words::{Error, Result, named};
@@ -27,6 +27,14 @@ const DAYS: [(&str, &str); 7] = [
 const SHOWN: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
 impl ScheduleTime {
+    /// Of a job that runs once a week: without a weekday on Sunday.
+    pub const fn weekly(self) -> Self {
+        match self.weekday {
+            Some(_) => self,
+            None => Self { weekday: Some(0), ..self },
+        }
+    }
+
     /// For `OnCalendar=`.
     pub fn calendar(&self) -> String {
         let day = self.weekday.map(|day| format!("{} ", SHOWN[day])).unwrap_or_default();
@@ -70,7 +78,7 @@ fn weekday(text: &str) -> Result<usize> {
 
 fn wrong(text: &str) -> Error {
     Error::new(format!("`{}` is not a time to run at", text.escape_debug()))
-        .hint("write a time for every day, 03:00, or a weekday before it: Sun 02:00")
+        .hint("write a time, 03:00, or with a weekday before it: Sun 02:00")
 }
 
 impl fmt::Display for ScheduleTime {
@@ -96,6 +104,13 @@ mod tests {
             assert_eq!((time.to_string(), time.calendar(), time.cron()), (shown.into(), calendar.into(), cron.into()));
             assert_eq!(time.to_string().parse::<ScheduleTime>().unwrap(), time);
         }
+    }
+
+    #[test]
+    fn without_a_weekday_a_weekly_job_runs_on_sunday() {
+        let time = |text: &str| text.parse::<ScheduleTime>().unwrap();
+        assert_eq!(time("23:30").weekly(), time("Sun 23:30"));
+        assert_eq!(time("Sat 23:30").weekly(), time("Sat 23:30"));
     }
 
     #[test]

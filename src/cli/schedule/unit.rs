@@ -45,8 +45,9 @@ fn service(call: &Call, job: &Job, manager: Manager) -> String {
     };
     let credentials: String =
         call.private().map(|(name, path)| format!("LoadCredential={name}:{}\n", literal(path))).collect();
+    let environment = call.variable().map(|(name, value)| environment(name, value)).unwrap_or_default();
     format!(
-        "{}{network}\n[Service]\nType=oneshot\nExecStart={}\n{credentials}UMask=0077\nLimitCORE=0\n{}",
+        "{}{network}\n[Service]\nType=oneshot\nExecStart={}\n{environment}{credentials}UMask=0077\nLimitCORE=0\n{}",
         head(call, job),
         command(call, job),
         hardening(manager)
@@ -84,12 +85,17 @@ fn command(call: &Call, job: &Job) -> String {
     line
 }
 
+/// A dollar sign is one here.
+fn environment(name: &str, value: &str) -> String {
+    format!("Environment={}\n", quoted(&format!("{name}={}", literal(value))))
+}
+
 /// Without specifiers.
 fn literal(text: &str) -> String {
     text.replace('%', "%%")
 }
 
-/// As one word of `ExecStart=`.
+/// As one word of `ExecStart=` or `Environment=`.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/:._-%+=@,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -148,5 +154,11 @@ mod tests {
             "ExecStart=\":/opt/a b/distribute\" -C \"/srv/50%% \\\"x\\\" \\\\y $HOME\" --password-file %d/vault-password -q rotate"
         );
         assert!(text.contains("\nLoadCredential=vault-password:/srv/50%%/p w\n"), "{text}");
+        assert!(!text.contains("Environment="), "{text}");
+        let call = call.with_state_directory("/srv/50% \"x\" \\y $HOME");
+        for unit in of(&call, Manager::User).iter().filter(|unit| unit.file_name.ends_with(".service")) {
+            let line = "\nEnvironment=\"DISTRIBUTE_STATE_DIR=/srv/50%% \\\"x\\\" \\\\y $HOME\"\n";
+            assert!(unit.text.contains(line), "{}", unit.text);
+        }
     }
 }

@@ -74,8 +74,9 @@ fn spawn(program: &Program) -> io::Result<Child> {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"DISTRIBUTE_")) {
         command.env_remove(name);
     }
-    tie_to_us(&mut command);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    tie_to_us(&mut command)?;
+    command.spawn()
 }
 
 /// What the step started ends by itself until then, or is killed.

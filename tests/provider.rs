@@ -421,7 +421,7 @@ fn a_step_that_waits() {
 fn a_step_ends_when_we_are_killed() {
     let world = World::new();
     let pid = world.path("pid");
-    let script = format!("echo $$ >{0}.new; mv {0}.new {0}; while :; do sleep 0.05; done", pid.display());
+    let script = format!("echo $$ >{0}.new; mv {0}.new {0}; while [ -e {0} ]; do sleep 0.05; done", pid.display());
     let mut again = Command::new(std::env::current_exe().unwrap());
     again.args(["--exact", "a_step_that_waits"]).env("TRIAL_OF_A_STEP_THAT_WAITS", script);
     let mut us = again.stdout(Stdio::null()).spawn().unwrap();

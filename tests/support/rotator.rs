@@ -68,12 +68,14 @@ def trap(moment):
         os.unlink(f"{here}/waiting")
     elif how == "orphan":
         if os.fork():
-            while True:
-                signal.pause()
+            os.wait()
+            os._exit(1)
         with open(f"{here}/orphan.new", "w") as file:
             file.write(str(os.getpid()))
         os.rename(f"{here}/orphan.new", f"{here}/orphan")
         while not os.path.exists(f"{here}/release"):
+            if not os.path.exists(here):
+                os._exit(1)
             time.sleep(0.005)
     elif how.startswith("fill "):
         with open(how.removeprefix("fill "), "wb", 0) as filler:

@@ -1,15 +1,15 @@
 //! Steps of a rotation, as their authors write them: well, badly, and against us. Each is a real script in a directory of its own.
 
 use data_encoding::{BASE64, HEXLOWER};
-use distribute::provider::{Answer, Call, Program, Trouble, call};
+use distribute::provider::{Answer, Call, Program, StepGroup, Trouble, call};
 use distribute::words::Secret;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const OLD: &str = "old-correct-horse-battery";
@@ -60,7 +60,7 @@ impl World {
 
     fn run(&self, step: &str, script: &str) -> Result<Answer, Trouble> {
         let (old, new) = (Secret::new(OLD), Secret::new(NEW));
-        call(&self.program(script), &told(step, &old, &new), &[], &|| false)
+        call(&self.program(script), &told(step, &old, &new), &[], &|_| (), &|| false)
     }
 
     #[track_caller]
@@ -149,7 +149,7 @@ fn a_value_that_is_no_text_is_base64() {
     let world = World::new();
     let (old, new) = (Secret::new(*b"\xff\xfe\x00 binary, and more"), Secret::new(NEW));
     let host = told("set", &old, &new);
-    let answer = call(&world.program("cat"), &Call { host: Some("web1"), ..host }, &[], &|| false).unwrap();
+    let answer = call(&world.program("cat"), &Call { host: Some("web1"), ..host }, &[], &|_| (), &|| false).unwrap();
     let document = answer.said;
     assert!(document.contains("\"encoding\":\"base64\",\"old\":\"[secret]\",\"new\":\"[secret]\""), "{document}");
     assert!(document.contains("\"host\":\"web1\""), "{document}");
@@ -202,11 +202,11 @@ fn a_step_need_not_read() {
     let large = Secret::new("x".repeat(1 << 20));
     for script in ["exit 0", "exec <&-; exit 0", "head -c 10 >/dev/null"] {
         let program = world.program(script);
-        call(&program, &told("set", &large, &large), &[], &|| false).unwrap();
+        call(&program, &told("set", &large, &large), &[], &|_| (), &|| false).unwrap();
     }
-    let trouble = call(&world.program("echo no >&2; exit 3"), &told("set", &large, &large), &[], &|| false);
+    let trouble = call(&world.program("echo no >&2; exit 3"), &told("set", &large, &large), &[], &|_| (), &|| false);
     assert_eq!(trouble.unwrap_err().message, "`set` of postgres.PASSWORD ended with status 3: no");
-    let answer = call(&world.program("wc -c"), &told("set", &large, &large), &[], &|| false).unwrap();
+    let answer = call(&world.program("wc -c"), &told("set", &large, &large), &[], &|_| (), &|| false).unwrap();
     assert!(answer.said.parse::<usize>().unwrap() > 2 << 20, "{}", answer.said);
 }
 
@@ -240,7 +240,7 @@ fn other_secrets_are_not_shown_either() {
         "cat >/dev/null; echo the-administrators-own dGhlLWFkbWluaXN0cmF0b3JzLW93bg== shown-public >&2; exit 1";
     let public = Secret::new("shown-public");
     let told = Call { new_public: Some(&public), ..told("set", &old, &new) };
-    let trouble = call(&world.program(script), &told, &[&also], &|| false).unwrap_err();
+    let trouble = call(&world.program(script), &told, &[&also], &|_| (), &|| false).unwrap_err();
     assert_eq!(trouble.message, "`set` of postgres.PASSWORD ended with status 1: [secret] [secret] shown-public");
 }
 
@@ -304,7 +304,7 @@ fn what_cannot_be_started() {
     let program = world.program("exit 0");
     let start = |text: &[u8], mode: u32| {
         world.write("steps/step", text, mode);
-        call(&program, &told("set", &old, &new), &[], &|| false).unwrap_err()
+        call(&program, &told("set", &old, &new), &[], &|_| (), &|| false).unwrap_err()
     };
     let trouble = start(b"#!/no/such/interpreter\n", 0o755);
     assert!(trouble.message.contains("could not be started") && trouble.hint.unwrap().contains("interpreter"));
@@ -313,7 +313,7 @@ fn what_cannot_be_started() {
     let trouble = start(b"#!/bin/sh\n", 0o644);
     assert!(trouble.hint.as_deref().unwrap().contains("chmod +x"), "{trouble:?}");
     fs::remove_dir_all(world.path("steps")).unwrap();
-    let trouble = call(&program, &told("set", &old, &new), &[], &|| false).unwrap_err();
+    let trouble = call(&program, &told("set", &old, &new), &[], &|_| (), &|| false).unwrap_err();
     assert!(trouble.hint.unwrap().contains("gone"));
 }
 
@@ -351,7 +351,7 @@ fn the_user_can_stop_a_step() {
         world.path("pids").exists()
     };
     let program = world.program("echo $$ >new; mv new pids; sleep 600");
-    let trouble = call(&program, &told("revoke", &old, &new), &[], &is_stopped).unwrap_err();
+    let trouble = call(&program, &told("revoke", &old, &new), &[], &|_| (), &is_stopped).unwrap_err();
     assert!(
         trouble.message.starts_with("`revoke` of postgres.PASSWORD was interrupted, and was stopped"),
         "{trouble:?}"
@@ -407,4 +407,58 @@ fn whoever_holds_the_pipes_does_not_hold_us() {
     assert!(holder.try_wait().unwrap().is_none());
     holder.kill().unwrap();
     holder.wait().unwrap();
+}
+
+/// Is run by the test below, which kills it meanwhile.
+#[test]
+fn a_step_that_waits() {
+    let Some(script) = std::env::var_os("TRIAL_OF_A_STEP_THAT_WAITS") else { return };
+    let world = World::new();
+    world.run("set", script.to_str().unwrap()).unwrap();
+}
+
+#[test]
+fn a_step_ends_when_we_are_killed() {
+    let world = World::new();
+    let pid = world.path("pid");
+    let script = format!("echo $$ >{0}.new; mv {0}.new {0}; while [ -e {0} ]; do sleep 0.05; done", pid.display());
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", "a_step_that_waits"]).env("TRIAL_OF_A_STEP_THAT_WAITS", script);
+    let mut us = again.stdout(Stdio::null()).spawn().unwrap();
+    wait("the step", || pid.exists());
+    let stat = format!("/proc/{}/stat", fs::read_to_string(&pid).unwrap().trim());
+    assert!(is_alive(&stat));
+    us.kill().unwrap();
+    us.wait().unwrap();
+    wait("the end of the step", || !is_alive(&stat));
+}
+
+/// Nobody may collect it when it has ended.
+fn is_alive(stat: &str) -> bool {
+    let text = fs::read_to_string(stat).unwrap_or_default();
+    text.rsplit_once(") ").is_some_and(|(_, words)| !words.starts_with('Z'))
+}
+
+#[track_caller]
+fn wait(what: &str, mut is_true: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !is_true() {
+        assert!(Instant::now() < end, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn whoever_starts_a_step_hears_of_it_before_the_step_hears_anything() {
+    let world = World::new();
+    let (old, new, heard) = (Secret::new(OLD), Secret::new(NEW), RefCell::new(Vec::new()));
+    let program = world.program("echo $$; [ ! -e begun ] || exit 1; cat >/dev/null; : >begun");
+    let on_start = |step: &StepGroup| {
+        assert!(!world.path("begun").exists());
+        heard.borrow_mut().push(step.to_string());
+    };
+    let answer = call(&program, &told("set", &old, &new), &[], &on_start, &|| false).unwrap();
+    let [heard] = &heard.borrow()[..] else { panic!("{heard:?}") };
+    assert_eq!(heard.split(' ').next(), Some(answer.said.as_str()));
+    assert_eq!(heard.parse::<StepGroup>().unwrap().stop().unwrap(), 0, "nothing is left");
 }

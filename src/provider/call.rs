@@ -3,7 +3,7 @@
 use super::output::{LARGEST_VALUE, Output};
 use super::process::{Ended, How, run};
 use super::scrub::scrub;
-use super::{Answer, Program, Trouble};
+use super::{Answer, Program, StepGroup, Trouble};
 use super::{document::document, family::Left};
 use crate::words::Secret;
 use nix::sys::signal::Signal;
@@ -38,17 +38,19 @@ pub struct Call<'a> {
 
 /// Calls a step and waits until it has ended, and everything that it started. Two calls never run at once; while one runs, this process starts no other
 /// child, because whatever it gets as a child meanwhile is taken for the step's and killed. `also` are other secrets that nothing it says may
-/// show. `is_stopped` is asked often; when it says yes, the step is stopped.
+/// show. `on_start` hears of the step's processes before the step hears anything, `is_stopped` is asked often; when it says yes, the step is stopped.
 pub fn call(
     program: &Program,
     call: &Call,
     also: &[&Secret],
+    on_start: &dyn Fn(&StepGroup),
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<Answer, Trouble> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let out = if call.step == GENERATE { Output::value() } else { Output::end() };
-    let ended = run(program, document(call), out, is_stopped).map_err(|error| not_started(program, call, &error))?;
+    let ended =
+        run(program, document(call), out, on_start, is_stopped).map_err(|error| not_started(program, call, &error))?;
     let value = if call.step == GENERATE { printed(&ended.out) } else { Secret::new([]) };
     let secrets: Vec<&Secret> =
         [call.old, call.new, Some(&value)].into_iter().flatten().chain(also.iter().copied()).collect();

@@ -1,10 +1,10 @@
 //! `Family`: whatever a step starts, also in the background and in a session of its own. While it runs, its orphans become our children, so they can be
 //! told from everybody else's processes, and their numbers stay theirs until we have collected them.
 
+use super::process_stat::ProcessStat;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use std::fs;
 use std::time::{Duration, Instant};
 
 /// How long a killed process may take to go.
@@ -13,7 +13,8 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// Lives as long as the step. Children that we have when it begins are none of the step's; nobody starts others meanwhile.
 pub(super) struct Family {
-    before: Vec<Process>,
+    /// Numbers, and when those processes were started.
+    before: Vec<(i32, u64)>,
     was_reaper: bool,
 }
 
@@ -26,13 +27,6 @@ pub(super) struct Left {
     pub running: usize,
 }
 
-/// A number can be given again, together with the time of its start it cannot.
-#[derive(Clone, PartialEq, Eq)]
-struct Process {
-    pid: i32,
-    start: String,
-}
-
 impl Family {
     /// From here on orphans come to us.
     pub(super) fn begin() -> Self {
@@ -43,7 +37,7 @@ impl Family {
     /// Those that live, after the step itself was collected. Those that have ended are collected.
     pub(super) fn living(&self) -> Vec<Pid> {
         let ours = children().into_iter().filter(|child| !self.before.contains(child));
-        let pids = ours.map(|child| Pid::from_raw(child.pid));
+        let pids = ours.map(|(pid, _)| Pid::from_raw(pid));
         pids.filter(|pid| !matches!(waitpid(*pid, Some(WaitPidFlag::WNOHANG)), Ok(status) if status.pid().is_some()))
             .collect()
     }
@@ -87,17 +81,8 @@ fn adopt(_orphans: bool) -> bool {
 }
 
 /// Our children, as the kernel tells; none where it does not.
-fn children() -> Vec<Process> {
-    let us = std::process::id().to_string();
-    let entries = fs::read_dir("/proc").into_iter().flatten();
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter_map(|pid| child(pid, &us)).collect()
-}
-
-fn child(pid: i32, parent: &str) -> Option<Process> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses and may hold anything; behind it come state, parent, and as the 20th word the start.
-    let words: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    (words.get(1) == Some(&parent))
-        .then(|| Process { pid, start: words.get(19).copied().unwrap_or_default().to_owned() })
+fn children() -> Vec<(i32, u64)> {
+    let us = Pid::this().as_raw();
+    let ours = ProcessStat::all().filter(|process| process.parent == us);
+    ours.map(|process| (process.pid, process.start)).collect()
 }

@@ -10,11 +10,15 @@ mod interpreter;
 mod output;
 mod pipes;
 mod process;
+mod process_stat;
 mod program;
 mod scrub;
+mod step_group;
+mod tie;
 mod trouble;
 
 pub use answer::Answer;
 pub use call::{Call, call};
 pub use program::Program;
+pub use step_group::StepGroup;
 pub use trouble::Trouble;

@@ -4,6 +4,8 @@ use super::Program;
 use super::family::{Family, Left};
 use super::output::Output;
 use super::pipes::Pipes;
+use super::step_group::StepGroup;
+use super::tie::tie_to_us;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::io;
@@ -42,11 +44,14 @@ pub(super) fn run(
     program: &Program,
     input: Zeroizing<Vec<u8>>,
     out: Output,
+    on_start: &dyn Fn(&StepGroup),
     is_stopped: &dyn Fn() -> bool,
 ) -> io::Result<Ended> {
     super::descriptors::close_on_exec();
     let family = Family::begin();
     let mut child = spawn(program)?;
+    // Before it is told anything: a step waits for its stdin.
+    StepGroup::of(child.id()).iter().for_each(on_start);
     let mut pipes = Pipes::new(&mut child, input, out);
     let mut stop = Stop::new(&child, program.deadline);
     let status = loop {
@@ -69,7 +74,9 @@ fn spawn(program: &Program) -> io::Result<Child> {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"DISTRIBUTE_")) {
         command.env_remove(name);
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    tie_to_us(&mut command)?;
+    command.spawn()
 }
 
 /// What the step started ends by itself until then, or is killed.

@@ -36,6 +36,8 @@ mod real_postgres;
 mod real_redis;
 mod rotation;
 mod rotation_kills;
+mod rotation_orphans;
+mod rotation_rivals;
 mod rotation_trouble;
 mod schedule;
 mod small;

@@ -44,14 +44,14 @@ pub fn values(ws: &Workspace) -> [String; 2] {
 }
 
 /// `web1 old web2 new`
-fn whereabouts(report: &Value) -> String {
+pub fn whereabouts(report: &Value) -> String {
     let hosts = report["rotation"]["hosts"].as_array().unwrap();
     let host = |one: &Value| format!("{} {}", one["host"].as_str().unwrap(), one["values"].as_str().unwrap());
     hosts.iter().map(host).collect::<Vec<_>>().join(" ")
 }
 
 /// `bundle provider` of both secrets.
-fn of_secrets(report: &Value) -> String {
+pub fn of_secrets(report: &Value) -> String {
     let secrets = report["rotation"]["secrets"].as_array().unwrap();
     let text = |one: &Value| format!("{} {}", one["bundle"].as_str().unwrap(), one["provider"].as_str().unwrap());
     secrets.iter().map(text).collect::<Vec<_>>().join(", ")
@@ -888,13 +888,20 @@ fn policies_that_contradict_themselves_or_the_bundle() {
     ws.assert_no_leak();
 }
 
-/// As `git checkout` does it: the bundle that is put there knows nothing of the new values.
+/// As `git checkout` does it: the bundle that is put there knows nothing of the new values. Everything is put back, and none of them is lost.
 #[test]
 fn another_bundle_is_put_there_while_hosts_are_at_work() {
     if !is_root() {
         return;
     }
     let (ws, rotator) = ready(hosts(2), "", "", "60s");
+    another_bundle(&ws, &rotator, "--resume", "done");
+    another_bundle(&ws, &rotator, "--abort", "aborted");
+    ws.assert_no_leak();
+}
+
+fn another_bundle(ws: &Workspace, rotator: &Rotator, way: &str, end: &str) {
+    rotator.forget_calls();
     let (bundle, before) = (ws.path("project/secrets.age"), fs::read(ws.path("project/secrets.age")).unwrap());
     rotator.trap("test", ONE, "end", "wait");
     let run = ws.spawn(&["rotate", "--all", "-o", "json"]);
@@ -902,14 +909,15 @@ fn another_bundle_is_put_there_while_hosts_are_at_work() {
     fs::write(&bundle, before).unwrap();
     rotator.go_on();
     let report = run.wait().expect(2).report();
-    assert_eq!(state(&report), "under-way");
+    assert_eq!((state(&report), whereabouts(&report)), ("under-way", "web1 old web2 old".into()), "{report:#}");
+    assert_eq!(of_secrets(&report), "old old, old old");
     let rescue = report["rotation"]["rescue"].as_str().unwrap();
-    assert_words(message(&report), &["changed on disk", &format!("cp {rescue} secrets.age"), "--resume"]);
-    let refused = ws.run(&["rotate", "--resume"]).expect(1).stderr;
+    assert_words(message(&report), &["changed on disk", &format!("cp {rescue} secrets.age"), "--abort"]);
+    let refused = ws.run(&["rotate", way]).expect(1).stderr;
     assert!(refused.contains("an older file was put back"), "{refused}");
     fs::copy(rescue, &bundle).unwrap();
-    assert_eq!(state(&ws.json(&["rotate", "--resume"], 0)), "done");
+    assert_nothing_lost(ws, rotator);
+    assert_eq!(state(&ws.json(&["rotate", way], 0)), end);
     assert!(!Path::new(rescue).exists(), "what is over needs no rescue");
-    assert_consistent(&ws, &rotator);
-    ws.assert_no_leak();
+    assert_consistent(ws, rotator);
 }

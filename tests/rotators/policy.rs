@@ -51,7 +51,8 @@ impl Policy {
         let [old, new, new_public] = [values.old, values.new, values.new_public].map(|text| text.map(Secret::new));
         let (secret, run) = ("service.KEY", "42-20261121T020000Z-7f3a");
         let (old, new, new_public) = (old.as_ref(), new.as_ref(), new_public.as_ref());
-        call(&program, &Call { step, secret, host: None, run, old, new, old_public: None, new_public }, &[], &|| false)
+        let told = Call { step, secret, host: None, run, old, new, old_public: None, new_public };
+        call(&program, &told, &[], &|_| (), &|| false)
     }
 
     /// Called twice with the same, a step means the same.

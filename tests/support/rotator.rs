@@ -66,6 +66,17 @@ def trap(moment):
             time.sleep(0.005)
         os.unlink(f"{here}/go")
         os.unlink(f"{here}/waiting")
+    elif how == "orphan":
+        if os.fork():
+            os.wait()
+            os._exit(1)
+        with open(f"{here}/orphan.new", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename(f"{here}/orphan.new", f"{here}/orphan")
+        while not os.path.exists(f"{here}/release"):
+            if not os.path.exists(here):
+                os._exit(1)
+            time.sleep(0.005)
     elif how.startswith("fill "):
         with open(how.removeprefix("fill "), "wb", 0) as filler:
             try:
@@ -154,6 +165,23 @@ impl Rotator {
     /// A step that was told to wait does so.
     pub fn is_waiting(&self) -> bool {
         self.dir.join("waiting").exists()
+    }
+
+    /// Whoever a step that was told `orphan` left to do its work, once that is there.
+    pub fn orphan(&self) -> Option<i32> {
+        fs::read_to_string(self.dir.join("orphan")).ok().map(|pid| pid.parse().unwrap())
+    }
+
+    /// It would do its work now.
+    pub fn release_orphan(&self) {
+        fs::write(self.dir.join("release"), "").unwrap();
+    }
+
+    /// There may be another.
+    pub fn forget_orphan(&self) {
+        for name in ["orphan", "release"] {
+            let _ = fs::remove_file(self.dir.join(name));
+        }
     }
 
     pub fn go_on(&self) {

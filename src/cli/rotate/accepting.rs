@@ -1,12 +1,13 @@
 //! The steps of a rotation: programs of the user's that make a value, and make providers accept it or forget it.
 
 use super::halt::Halt;
+use super::lock::RotationLock;
 use super::programs::Programs;
 use super::saga::Saga;
 use crate::bundle::Scope;
 use crate::plan::rotation::PlannedTurn;
 use crate::playbook::Maker;
-use crate::provider::{self, Answer, Call, Trouble};
+use crate::provider::{self, Answer, Call, StepGroup, Trouble};
 use crate::report::Provider;
 use crate::words::{RunId, Secret};
 
@@ -46,7 +47,9 @@ impl<'p> Saga<'p> {
         self.shared.say(format_args!("{step} {}", planned.turn.name));
         let also = self.sources.bundle.known_values();
         let also: Vec<&Secret> = also.iter().collect();
-        let answer = provider::call(program, &call, &also, &|| self.sources.interrupt.is_urgent());
+        let is_stopped = || self.sources.interrupt.is_urgent();
+        let answer = provider::call(program, &call, &also, &|step| self.note_step(step), &is_stopped);
+        self.lock.iter().for_each(RotationLock::forget_step);
         if let Ok(answer) = &answer
             && !answer.said.is_empty()
         {
@@ -62,7 +65,7 @@ impl<'p> Saga<'p> {
             if planned.policy.generate != Maker::Command || self.sources.bundle.pending(&planned.turn.name).is_some() {
                 continue;
             }
-            self.refuse_interrupted()?;
+            self.refuse_to_go_on()?;
             let Some(answer) = self.call(planned, "generate") else { continue };
             let value = answer.map_err(|trouble| self.halted(trouble))?.value;
             if planned.old.as_ref() == Some(&value) {
@@ -86,7 +89,7 @@ impl<'p> Saga<'p> {
     /// The provider accepts the new value, and it is proved.
     pub(super) fn make_accepted(&mut self, index: usize) -> Result<(), Halt> {
         for step in ["set", "test"] {
-            self.refuse_interrupted()?;
+            self.refuse_to_go_on()?;
             let planned = &self.turns[index];
             let Some(answer) = self.call(planned, step) else { continue };
             let accepts = if planned.policy.accepts_both() { Provider::Both } else { Provider::New };
@@ -121,8 +124,19 @@ impl<'p> Saga<'p> {
         stuck
     }
 
-    pub(super) fn refuse_interrupted(&self) -> Result<(), Halt> {
-        if self.sources.interrupt.has_come() { Err(Halt::Interrupted) } else { Ok(()) }
+    fn note_step(&self, step: &StepGroup) {
+        if let Some(Err(error)) = self.lock.as_ref().map(|lock| lock.note_step(step)) {
+            self.shared.say(format_args!("note: noting the step in the state directory: {error}"));
+        }
+    }
+
+    /// Asked before each step and each batch: did somebody say so, or is the bundle no longer the one that we saved?
+    pub(super) fn refuse_to_go_on(&self) -> Result<(), Halt> {
+        if self.sources.interrupt.has_come() {
+            return Err(Halt::Interrupted);
+        }
+        let same = self.sources.store().refuse_changed();
+        same.map_err(|_| Halt::failed("secrets.age changed on disk while this rotation was at work"))
     }
 
     /// A step that was stopped because somebody said so twice has not failed.

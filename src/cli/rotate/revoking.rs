@@ -69,6 +69,9 @@ impl<'p> Saga<'p> {
         if self.sources.interrupt.has_come() {
             return Ok(Some("interrupted".to_owned()));
         }
+        if self.sources.store().refuse_changed().is_err() {
+            return Ok(Some("secrets.age changed on disk while this rotation was at work".to_owned()));
+        }
         if let Some(host) = old.users.first() {
             return Ok(Some(format!("it is the value that {host} has: distribute rotate --hosts {host}")));
         }

@@ -22,13 +22,13 @@ impl<'p> Saga<'p> {
             if index > 0 {
                 self.sources.interrupt.wait(self.playbook.rollout.pause.duration());
             }
-            self.refuse_interrupted()?;
+            self.refuse_to_go_on()?;
             self.shared.say(format_args!("batch {} of {}: {}", index + 1, batches.len(), names(batch)));
             let incoming = self.sources.bundle.rotated(self.moment.now);
             let report = self.with_bundle(incoming, |saga| saga.visit(batch, Intent::Apply, false))?;
             let failed = report.hosts.iter().filter(|host| host.outcome.is_failure()).count();
             report.hosts.into_iter().for_each(|host| self.came(host));
-            self.refuse_interrupted()?;
+            self.refuse_to_go_on()?;
             self.refuse_past(failed, batch.len())?;
         }
         Ok(())

@@ -36,6 +36,8 @@ pub struct Saga<'p> {
     /// One each of those that were visited.
     pub(super) reports: Vec<HostReport>,
     pub(super) told: RotationReport,
+    /// Ours from the moment when it sets off.
+    pub(super) lock: Option<RotationLock>,
     /// What is due next, and in how long.
     next: Option<(SecretName, Period)>,
     /// Is it about everything that is due?
@@ -67,6 +69,7 @@ impl<'p> Saga<'p> {
             hosts: Vec::new(),
             reports: Vec::new(),
             told: RotationReport::new(RotationState::Nothing),
+            lock: None,
             next: None,
             is_whole: false,
             warnings: Vec::new(),
@@ -87,7 +90,7 @@ impl<'p> Saga<'p> {
         if self.shared.check {
             return self.check(selection);
         }
-        let _lock = self.set_off()?;
+        self.set_off()?;
         self.revoke_due(selection.is_urgent())?;
         self.plan(selection, false)?;
         if self.turns.is_empty() {
@@ -108,7 +111,7 @@ impl<'p> Saga<'p> {
         if self.shared.check {
             return self.check(&Selection::default());
         }
-        let _lock = self.set_off()?;
+        self.set_off()?;
         self.forward()
     }
 
@@ -121,7 +124,7 @@ impl<'p> Saga<'p> {
             self.told.message = "every host would get the old values, and the steps `undo` would run".to_owned();
             return self.show_check(report.hosts);
         }
-        let _lock = self.set_off()?;
+        self.set_off()?;
         self.put_back(None)
     }
 
@@ -133,7 +136,7 @@ impl<'p> Saga<'p> {
             self.tell_young_revocations(false);
             return self.conclude();
         }
-        let _lock = self.set_off()?;
+        self.set_off()?;
         self.revoke_due(false)?;
         if self.told.revoked.is_empty() && self.told.revoke_later.is_empty() {
             self.told.message = "there is no old value to revoke".to_owned();
@@ -142,11 +145,11 @@ impl<'p> Saga<'p> {
     }
 
     /// From here on a signal no longer ends the program at once: it ends between two steps.
-    fn set_off(&self) -> Result<RotationLock> {
-        let lock = RotationLock::take(self.sources.store().path())?;
+    fn set_off(&mut self) -> Result<()> {
+        self.lock = Some(RotationLock::take(self.sources.store().path())?);
         self.sources.store().refuse_changed()?;
         self.sources.interrupt.set_off();
-        Ok(lock)
+        Ok(())
     }
 
     /// `presumes` that what is due to be revoked will be: that comes first.

@@ -38,18 +38,12 @@ impl RotationLock {
     pub fn take(bundle: &Path) -> Result<Self> {
         let path = last_seen::record_of(bundle)?.with_extension("rotating");
         let failed = |error| Error::new(format!("locking {}", path.display())).because(error);
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
-        let file = options.open(&path).map_err(failed)?;
+        let file = open(&path).map_err(failed)?;
         if !takes(&file).map_err(failed)? {
             return Err(refusal(&format!(" of this bundle is at work on this machine ({})", who(&text(&file)))));
         }
-        let directory = directory(bundle);
-        // A file system that knows no locks of directories, such as NFS, leaves us with the first one.
-        if directory.as_ref().is_some_and(|directory| matches!(takes(directory), Ok(false))) {
-            return Err(refusal(" of this bundle, or of one beside it, is at work, with another state directory"));
-        }
-        stop_step(&text(&file))?;
-        let lock = Self { file, _directory: directory };
+        let lock = Self { file, _directory: take_directory(bundle)? };
+        stop_step(&text(&lock.file))?;
         lock.write("").map_err(failed)?;
         Ok(lock)
     }
@@ -101,6 +95,21 @@ fn directory(bundle: &Path) -> Option<File> {
     let directory = parent(fs::canonicalize(bundle).ok()?)?;
     let state = last_seen::record_of(bundle).ok().and_then(parent).and_then(|state| fs::canonicalize(state).ok());
     if state.as_ref() == Some(&directory) { None } else { File::open(directory).ok() }
+}
+
+/// A file system that knows no locks of directories, such as NFS, leaves us with the first one.
+fn take_directory(bundle: &Path) -> Result<Option<File>> {
+    let directory = directory(bundle);
+    match directory.as_ref().map(takes) {
+        Some(Ok(false)) => {
+            Err(refusal(" of this bundle, or of one beside it, is at work, with another state directory"))
+        }
+        _ => Ok(directory),
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// Takes it, within a second.

@@ -6,7 +6,7 @@ use crate::inventory::Inventory;
 use crate::plan::rotation::{Leak, PlannedTurn, Selection};
 use crate::playbook::{Playbook, Rollout};
 use crate::report::{HostReport, Provider, RotationReport, Values, names};
-use crate::words::{Error, HostName, Period, plural};
+use crate::words::{Error, HostName, Outcome, Period, plural};
 
 const BOTH_WAYS: &str =
     "`distribute rotate --resume` finishes it, `distribute rotate --abort` gives everybody the old values";
@@ -25,17 +25,13 @@ pub fn nothing(playbook: &Playbook, selection: &Selection, next: Option<&(Secret
 }
 
 pub fn planned(turns: &[PlannedTurn], rollout: &Rollout) -> String {
-    let steps: Vec<String> = turns
-        .iter()
-        .filter(|planned| planned.policy.steps.all().next().is_some())
-        .map(|planned| {
-            let steps: Vec<&str> =
-                planned.policy.steps.all().map(|(name, _)| name).filter(|name| *name != "undo").collect();
-            let overlap = planned.policy.overlap;
-            let after = if overlap.as_secs() > 0 { format!(" after {overlap}") } else { String::new() };
-            format!("{}: {}{after}", planned.turn.name, steps.join(", "))
-        })
-        .collect();
+    let steps = |planned: &PlannedTurn| {
+        let steps = planned.policy.steps.all().map(|(name, _)| name).filter(|name| *name != "undo");
+        let (steps, overlap) = (steps.collect::<Vec<_>>(), planned.policy.overlap);
+        let after = if overlap.as_secs() > 0 { format!(" after {overlap}") } else { String::new() };
+        (!steps.is_empty()).then(|| format!("{}: {}{after}", planned.turn.name, steps.join(", ")))
+    };
+    let steps: Vec<String> = turns.iter().filter_map(steps).collect();
     let steps = if steps.is_empty() { String::new() } else { format!("steps of {}; ", steps.join("; ")) };
     format!("{steps}everything would be put back {}", rollout.max_fail_text())
 }
@@ -58,8 +54,9 @@ pub fn done(told: &RotationReport, reports: &[HostReport]) -> String {
     if missing.is_empty() {
         return done;
     }
-    let unreachable = reports.iter().filter(|report| report.outcome.is_failure()).count();
-    let what = if unreachable == 0 { "was not reached" } else { "failed" };
+    let is_away =
+        |host: &&HostName| reports.iter().any(|report| report.host == **host && report.outcome == Outcome::Unreachable);
+    let what = if missing.iter().all(|host| is_away(&host)) { "could not be reached" } else { "failed" };
     format!(
         "{done}, and {} {what}: mend that, then `distribute deploy` brings the new values there; until then no old value is revoked",
         names(&missing)

@@ -40,8 +40,8 @@ pub struct Saga<'p> {
     pub(super) lock: Option<RotationLock>,
     /// What is due next, and in how long.
     next: Option<(SecretName, Period)>,
-    /// Is it about everything that is due?
-    is_whole: bool,
+    /// Is it about what is due, and not about what somebody named?
+    is_for_due: bool,
     /// What is to be said besides, however it ends.
     warnings: Vec<String>,
     notifications: &'p Notifications,
@@ -71,7 +71,7 @@ impl<'p> Saga<'p> {
             told: RotationReport::new(RotationState::Nothing),
             lock: None,
             next: None,
-            is_whole: false,
+            is_for_due: false,
             warnings: Vec::new(),
             notifications,
         }
@@ -80,7 +80,7 @@ impl<'p> Saga<'p> {
     /// A new rotation of what is due, or was named.
     pub fn begin(mut self, selection: &Selection) -> Result<ExitCode> {
         self.sources.refuse_under_way()?;
-        self.is_whole = selection.is_due() && self.shared.hosts.is_none();
+        self.is_for_due = selection.is_due();
         self.warnings = telling::leaks(&selection.leaks, &self.sources.inventory);
         if selection.is_due() || self.shared.check {
             // A policy that cannot work is told today, not on the Sunday on which it is due.
@@ -465,7 +465,7 @@ impl<'p> Saga<'p> {
             rotation: Some(self.told),
         };
         // Only what cron would have done counts as a run of it.
-        if self.is_whole {
+        if self.is_for_due {
             last_runs::note(self.shared, &report, self.moment.now);
         }
         // From cron, silence means that all is well.

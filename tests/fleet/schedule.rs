@@ -12,7 +12,8 @@ const UNITS: &str = "mkdir -p /etc/systemd/system\n\
     mount --make-rshared /\n\
     for t in timers network-online; do printf '[Unit]\\nDefaultDependencies=no\\n' > /run/units/$t.target; done\n";
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_distribute");
+/// On the host. It has a /tmp of its own, and this repository may lie in ours.
+const PROGRAM: &str = "/srv/distribute";
 const PROJECT: &str = "/srv/it's 50% $HOME \"fine\"";
 
 fn sh(host: &Host, words: &str) -> String {
@@ -47,6 +48,7 @@ fn systemd_runs_what_was_installed() {
     let ws = Workspace::with_host(Spec::default().script(UNITS).script(&systemd));
     let host = ws.web1();
     wait("systemd", || host.sh("systemctl is-system-running || true").trim() == "running");
+    fs::copy(env!("CARGO_BIN_EXE_distribute"), host.path(PROGRAM)).unwrap();
     put_project(&ws, host);
     sh(host, &format!("{PROGRAM} setup"));
     let install = format!("{PROGRAM} schedule install --systemd");

@@ -239,7 +239,7 @@ impl RotationReport {
             let after = shown(later.after);
             match &later.why {
                 None if later.after <= now => text.push_str(&format!(
-                    "the old value of {} is accepted since {after} for no reason: `distribute rotate --revoke` revokes it\n",
+                    "the old value of {} was to be accepted until {after}, and still is: `distribute rotate --revoke` ends that\n",
                     later.secret
                 )),
                 None => text.push_str(&format!(

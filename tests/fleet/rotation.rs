@@ -513,3 +513,26 @@ fn who_can_still_read_along_is_named() {
     assert!(message(&report).contains("web1 is in the inventory and gets the new values as well"), "{report:#}");
     ws.assert_no_leak();
 }
+
+#[test]
+fn an_old_value_that_no_policy_can_revoke_is_forgotten_when_somebody_says_so() {
+    if !is_root() {
+        return;
+    }
+    let ws = hosts(1);
+    let rotator = Rotator::install(&ws, "overlap = '1s'");
+    ws.setup();
+    ws.json(&["rotate", "--secret", TWO], 0);
+    let playbook = ws.path("project/playbooks/callableapis.toml");
+    let text = fs::read_to_string(&playbook).unwrap();
+    fs::write(&playbook, text.split("[[rotate]]").next().unwrap()).unwrap();
+    wait("the overlap to end", || ws.run(&["rotate", "--revoke"]).status == 3);
+    let report = ws.json(&["rotate", "--revoke"], 3);
+    let why = report["rotation"]["revoke_later"][0]["why"].as_str().unwrap();
+    assert!(why.ends_with("distribute rotate --revoke --yes"), "{why}");
+    assert!(ws.run(&["status"]).expect(0).stdout.contains("and still is: `distribute rotate --revoke` ends that"));
+    rotator.forget_calls();
+    ws.json(&["rotate", "--revoke", "--yes"], 0);
+    assert!(entries_with(&ws, "revoking/", "").is_empty() && rotator.calls().is_empty());
+    ws.assert_no_leak();
+}

@@ -64,7 +64,9 @@ impl<'p> Saga<'p> {
     /// Gives why it was not done.
     fn revoke_one(&mut self, old: &OldValue<'p>, reports: &[HostReport]) -> Result<Option<String>> {
         let Some(planned) = &old.planned else {
-            return Ok(Some("no policy with a step `revoke` names it any more".to_owned()));
+            let why = "no policy with a step `revoke` names it any more: put that back; or revoke it by hand, and then \
+                       have it forgotten: distribute rotate --revoke --yes";
+            return Ok((!self.shared.yes).then(|| why.to_owned()));
         };
         if self.sources.interrupt.has_come() {
             return Ok(Some("interrupted".to_owned()));

@@ -23,12 +23,10 @@ setcap libcap2-bin file capabilities as an audit sees them
 sshfs sshfs a mount that shows every file to everybody
 initdb postgresql a rotation of a PostgreSQL password
 redis-server redis-server a rotation of a Redis password
-openssl openssl a rotation of a signing key
+openssl openssl a rotation of a signing key; signatures and certificates as OpenSSL sees them
 python3 python3 the rotators that are shipped
 crontab cron what a schedule writes for cron
 systemctl systemd units that are older than their secrets
-openssl openssl signatures and certificates as OpenSSL sees them
-crontab cron the crontab that schedule writes
 '
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 # Debian keeps the servers of PostgreSQL out of PATH, a directory a version.

@@ -1,7 +1,7 @@
 //! A rotation that was begun and has not come to its end: every command says so, and some refuse to go on.
 
 use super::rotate::RotationLock;
-use crate::bundle::{Bundle, Revocation, Rotation, SecretName};
+use crate::bundle::{Bundle, Rotation, SecretName};
 use crate::plan::rotation::{SkippedSecret, shown};
 use crate::report::{LaterRevocation, RotationReport, RotationState};
 use crate::words::{Error, plural};
@@ -18,12 +18,8 @@ pub fn text(rotation: &Rotation) -> String {
 
 /// For a report on the hosts: what is under way, which old values are still accepted, and what is overdue and on no host.
 pub fn report(bundle: &Bundle, overdue: Vec<SecretName>) -> Option<RotationReport> {
-    let later = |revocation: &Revocation| LaterRevocation {
-        secret: revocation.secret.to_string(),
-        after: revocation.after,
-        why: None,
-    };
-    let revoke_later: Vec<_> = bundle.revocations().iter().map(later).collect();
+    let later = bundle.revocations().iter().map(|revocation| LaterRevocation::new(revocation, None));
+    let revoke_later: Vec<_> = later.collect();
     let why = "it is overdue, and on no host".to_owned();
     let skipped = |name| SkippedSecret { name, why: why.clone(), command: None, is_missed: false };
     let skipped: Vec<SkippedSecret> = overdue.into_iter().map(skipped).collect();

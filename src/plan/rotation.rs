@@ -11,7 +11,7 @@ mod tests;
 use crate::bundle::{Bundle, Revocation, SecretName, Turn};
 use crate::inventory::Inventory;
 use crate::playbook::{Maker, Playbook, RotationPolicy, ValueScope};
-use crate::words::{Error, HostName, Period, Result, RunId, Secret, ServiceName};
+use crate::words::{Error, HostName, Period, Result, RunId, Secret, ServiceName, listed};
 use candidates::{candidates, named_by};
 use chrono::{DateTime, Utc};
 use holdings::Holdings;
@@ -227,14 +227,6 @@ enum Obstacle {
 /// A time for messages, by the minute.
 pub fn shown(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-/// `a, b and 3 more`
-fn listed(names: &[&str]) -> String {
-    match names.len() {
-        0..=4 => names.join(", "),
-        many => format!("{} and {} more", names[..3].join(", "), many - 3),
-    }
 }
 
 /// What each host should have its own of, and no host gets.

@@ -17,7 +17,7 @@ pub use human::{human, progress};
 pub use json::json;
 pub use junit::junit;
 pub use metrics::metrics;
-pub use rotation::{LaterRevocation, Provider, RotatedSecret, RotationReport, RotationState, Values, names};
+pub use rotation::{LaterRevocation, Provider, RotatedSecret, RotationReport, RotationState, Values};
 
 /// Something just happened to a host.
 #[derive(Clone, Debug)]

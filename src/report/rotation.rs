@@ -1,7 +1,8 @@
 //! `RotationReport`: what a rotation came to: which values are where, and one paragraph for whoever was woken by it.
 
+use crate::bundle::Revocation;
 use crate::plan::rotation::{PlannedTurn, SkippedSecret, shown};
-use crate::words::{HostName, RunId, ServiceName, plural};
+use crate::words::{HostName, RunId, ServiceName, listed, plural};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
@@ -133,6 +134,13 @@ impl Provider {
     }
 }
 
+impl LaterRevocation {
+    /// `why` it was not revoked although its time has come.
+    pub fn new(revocation: &Revocation, why: Option<String>) -> Self {
+        Self { secret: revocation.secret.to_string(), after: revocation.after, why }
+    }
+}
+
 impl RotatedSecret {
     /// As planned; nothing has happened yet.
     pub fn new(planned: &PlannedTurn) -> Self {
@@ -205,7 +213,7 @@ impl RotationReport {
         if self.batches.len() < 2 {
             return String::new();
         }
-        let batch = |hosts: &Vec<HostName>| names(hosts);
+        let batch = |hosts: &Vec<HostName>| listed(hosts);
         let batches: Vec<String> = self.batches.iter().map(batch).collect();
         format!("in {} batches: {}\n\n", batches.len(), batches.join(" | "))
     }
@@ -280,7 +288,8 @@ impl RotationReport {
 
 impl RotatedSecret {
     fn line(&self, width: usize) -> String {
-        let on = if self.holders.is_empty() { "on no host".to_owned() } else { format!("on {}", names(&self.holders)) };
+        let on =
+            if self.holders.is_empty() { "on no host".to_owned() } else { format!("on {}", listed(&self.holders)) };
         let acts = match &self.services[..] {
             [] => String::new(),
             services => format!("; acts: {}", services.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(", ")),
@@ -295,14 +304,5 @@ impl RotatedSecret {
             "host": self.host, "generate": self.generate, "why": self.why, "hosts": self.holders, "services": self.services,
             "bundle": self.bundle.as_str(), "provider": self.provider.as_str(),
         })
-    }
-}
-
-/// `a, b, c and 9 more`
-pub fn names(hosts: &[HostName]) -> String {
-    let shown: Vec<&str> = hosts.iter().take(8).map(HostName::as_str).collect();
-    match hosts.len().saturating_sub(shown.len()) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
     }
 }

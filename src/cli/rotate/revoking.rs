@@ -8,13 +8,12 @@ use crate::plan::Change;
 use crate::plan::rotation::{OldValue, PlannedTurn, RotationPlan};
 use crate::report::{FileReport, HostReport, LaterRevocation};
 use crate::words::{HostName, Result};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 
 impl<'p> Saga<'p> {
     /// Secrets with an old value whose overlap is over; if it is urgent, also those that are to be rotated.
-    pub(super) fn due_revocations(&self, is_urgent: bool) -> Vec<SecretName> {
-        let now = Utc::now();
+    pub(super) fn due_revocations(&self, now: DateTime<Utc>, is_urgent: bool) -> Vec<SecretName> {
         let is_planned = |secret: &SecretName| self.turns.iter().any(|planned| planned.turn.name == *secret);
         let is_due = |revocation: &&Revocation| revocation.after <= now || is_urgent && is_planned(&revocation.secret);
         self.sources.bundle.revocations().iter().filter(is_due).map(|due| due.secret.clone()).collect()
@@ -22,20 +21,20 @@ impl<'p> Saga<'p> {
 
     /// With `--check`: those that stay accepted for now.
     pub(super) fn tell_young_revocations(&mut self, is_urgent: bool) {
-        let due = self.due_revocations(is_urgent);
+        let due = self.due_revocations(self.moment.now, is_urgent);
         let young = self.sources.bundle.revocations().iter().filter(|revocation| !due.contains(&revocation.secret));
-        self.told.revoke_later = young.map(|revocation| still_accepted(revocation, None)).collect();
+        self.told.revoke_later = young.map(|revocation| LaterRevocation::new(revocation, None)).collect();
     }
 
     /// Revokes what is due, and notes what is not and why. With `--hosts` only where no other host had the old value.
-    pub(super) fn revoke_due(&mut self, is_urgent: bool) -> Result<()> {
-        let (due, limit) = (self.due_revocations(is_urgent), self.limit());
+    pub(super) fn revoke_due(&mut self, now: DateTime<Utc>, is_urgent: bool) -> Result<()> {
+        let (due, limit) = (self.due_revocations(now, is_urgent), self.limit());
         let is_meant = |old: &OldValue| {
             let is_within = limit.as_ref().is_none_or(|limit| old.holders.iter().all(|host| limit.contains(host)));
             is_within && due.contains(&old.revocation.secret)
         };
         let (due, later): (Vec<_>, Vec<_>) = RotationPlan::revocations(self.ground())?.into_iter().partition(is_meant);
-        self.told.revoke_later = later.iter().map(|old| still_accepted(&old.revocation, None)).collect();
+        self.told.revoke_later = later.iter().map(|old| LaterRevocation::new(&old.revocation, None)).collect();
         if due.is_empty() {
             return Ok(());
         }
@@ -47,7 +46,7 @@ impl<'p> Saga<'p> {
                     bundle.revoked(&old.revocation.secret);
                     self.told.revoked.push(old.revocation.secret.to_string());
                 }
-                Some(why) => self.told.revoke_later.push(still_accepted(&old.revocation, Some(why))),
+                Some(why) => self.told.revoke_later.push(LaterRevocation::new(&old.revocation, Some(why))),
             }
         }
         self.save(bundle)
@@ -101,8 +100,4 @@ fn has_new(host: &HostName, planned: &PlannedTurn, reports: &[HostReport]) -> bo
             && matches!(file.change, Change::Added | Change::Changed)
     };
     report.error.is_none() && !report.files.is_empty() && !report.files.iter().any(is_old)
-}
-
-fn still_accepted(revocation: &Revocation, why: Option<String>) -> LaterRevocation {
-    LaterRevocation { secret: revocation.secret.to_string(), after: revocation.after, why }
 }

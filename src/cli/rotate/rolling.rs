@@ -4,8 +4,8 @@ use super::halt::Halt;
 use super::saga::Saga;
 use crate::cli::fleet::{self, Errand, Moment};
 use crate::engine::Intent;
-use crate::report::{HostReport, Report, Values, names};
-use crate::words::{Failure, HostName, Outcome, Phase, Result};
+use crate::report::{HostReport, Report, Values};
+use crate::words::{Failure, HostName, Outcome, Phase, Result, listed};
 
 impl<'p> Saga<'p> {
     /// The hosts in the batches in which they go.
@@ -23,7 +23,7 @@ impl<'p> Saga<'p> {
                 self.sources.interrupt.wait(self.playbook.rollout.pause.duration());
             }
             self.refuse_to_go_on()?;
-            self.shared.say(format_args!("batch {} of {}: {}", index + 1, batches.len(), names(batch)));
+            self.shared.say(format_args!("batch {} of {}: {}", index + 1, batches.len(), listed(batch)));
             let incoming = self.sources.bundle.rotated(self.moment.now);
             let report = self.with_bundle(incoming, |saga| saga.visit(batch, Intent::Apply, false))?;
             let failed = report.hosts.iter().filter(|host| host.outcome.is_failure()).count();
@@ -67,7 +67,7 @@ impl<'p> Saga<'p> {
         if hosts.is_empty() {
             return Ok(false);
         }
-        self.shared.say(format_args!("back to the old values: {}", names(hosts)));
+        self.shared.say(format_args!("back to the old values: {}", listed(hosts)));
         // A set has one name for ever: the way back is another run.
         let moment = std::mem::replace(&mut self.moment, Moment::now());
         let report = self.visit(hosts, Intent::Apply, true);

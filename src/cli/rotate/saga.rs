@@ -13,8 +13,8 @@ use crate::cli::{Shared, sources::Sources};
 use crate::engine::Intent;
 use crate::plan::rotation::{Ground, PlannedTurn, RotationPlan, Selection};
 use crate::playbook::{Maker, Playbook};
-use crate::report::{HostReport, Provider, Report, RotatedSecret, RotationReport, RotationState, Values, names};
-use crate::words::{Error, HostName, Outcome, Period, Result, RunId};
+use crate::report::{HostReport, Provider, Report, RotatedSecret, RotationReport, RotationState, Values};
+use crate::words::{Error, HostName, Outcome, Period, Result, RunId, listed};
 use chrono::Utc;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -91,8 +91,11 @@ impl<'p> Saga<'p> {
             return self.check(selection);
         }
         self.set_off()?;
-        self.revoke_due(selection.is_urgent())?;
-        self.plan(selection, false)?;
+        self.revoke_due(self.moment.now, selection.is_urgent())?;
+        if !self.sources.bundle.revocations().is_empty() {
+            // What could not be revoked has no room for another value.
+            self.plan(selection, false)?;
+        }
         if self.turns.is_empty() {
             self.told.message = self.nothing(selection);
             return self.conclude();
@@ -132,12 +135,12 @@ impl<'p> Saga<'p> {
     pub fn revoke(mut self) -> Result<ExitCode> {
         self.sources.refuse_under_way()?;
         if self.shared.check {
-            self.told.message = telling::would_revoke(&self.due_revocations(false));
+            self.told.message = telling::would_revoke(&self.due_revocations(self.moment.now, false));
             self.tell_young_revocations(false);
             return self.conclude();
         }
         self.set_off()?;
-        self.revoke_due(false)?;
+        self.revoke_due(self.moment.now, false)?;
         if self.told.revoked.is_empty() && self.told.revoke_later.is_empty() {
             self.told.message = "there is no old value to revoke".to_owned();
         }
@@ -239,7 +242,7 @@ impl<'p> Saga<'p> {
 
     /// Connects and compares, with values that stand for those to come.
     fn check(mut self, selection: &Selection) -> Result<ExitCode> {
-        let due = self.due_revocations(selection.is_urgent());
+        let due = self.due_revocations(self.moment.now, selection.is_urgent());
         let revoking = if due.is_empty() { String::new() } else { telling::would_revoke(&due) + "; " };
         self.tell_young_revocations(selection.is_urgent());
         if self.turns.is_empty() {
@@ -270,7 +273,7 @@ impl<'p> Saga<'p> {
             host.kept.clear();
         }
         if !differing.is_empty() {
-            self.told.message += &format!("; {} differ from the bundle: distribute deploy --check", names(&differing));
+            self.told.message += &format!("; {} differ from the bundle: distribute deploy --check", listed(&differing));
         }
         self.reports = reports;
         self.conclude()
@@ -378,7 +381,7 @@ impl<'p> Saga<'p> {
         }
         self.told.state = RotationState::Done;
         self.told.secrets.iter_mut().for_each(|secret| secret.bundle = Values::New);
-        if let Err(error) = self.revoke_due(false) {
+        if let Err(error) = self.revoke_due(now, false) {
             self.told.is_stuck = true;
             self.told.message = telling::could_not_revoke(&error);
             return self.conclude();

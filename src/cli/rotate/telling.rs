@@ -5,8 +5,8 @@ use crate::bundle::SecretName;
 use crate::inventory::Inventory;
 use crate::plan::rotation::{Leak, PlannedTurn, Selection};
 use crate::playbook::{Playbook, Rollout};
-use crate::report::{HostReport, Provider, RotationReport, Values, names};
-use crate::words::{Error, HostName, Outcome, Period, plural};
+use crate::report::{HostReport, Provider, RotationReport, Values};
+use crate::words::{Error, HostName, Outcome, Period, listed, plural};
 
 const BOTH_WAYS: &str =
     "`distribute rotate --resume` finishes it, `distribute rotate --abort` gives everybody the old values";
@@ -59,7 +59,7 @@ pub fn done(told: &RotationReport, reports: &[HostReport]) -> String {
     let what = if missing.iter().all(|host| is_away(&host)) { "could not be reached" } else { "failed" };
     format!(
         "{done}, and {} {what}: mend that, then `distribute deploy` brings the new values there; until then no old value is revoked",
-        names(&missing)
+        listed(&missing)
     )
 }
 
@@ -69,7 +69,7 @@ fn fallen_ill(reports: &[HostReport], missing: &[HostName]) -> String {
     let failed: Vec<HostName> = failed.map(|report| report.host.clone()).collect();
     match failed.is_empty() {
         true => String::new(),
-        false => format!(" ({} failed when it had them: mend that, then `distribute deploy`)", names(&failed)),
+        false => format!(" ({} failed when it had them: mend that, then `distribute deploy`)", listed(&failed)),
     }
 }
 
@@ -134,7 +134,7 @@ pub fn put_back(told: &RotationReport, halt: Option<&Halt>) -> String {
         true => String::new(),
         false => format!(
             " {} could not be put back and may have the new values: `distribute deploy` brings the old ones there.",
-            names(&behind)
+            listed(&behind)
         ),
     };
     match halt {
@@ -214,7 +214,7 @@ fn whereabouts(told: &RotationReport) -> String {
     let with = |wanted: Values| {
         let hosts: Vec<HostName> =
             told.hosts.iter().filter(|(_, values)| *values == wanted).map(|(host, _)| host.clone()).collect();
-        (!hosts.is_empty()).then(|| names(&hosts))
+        (!hosts.is_empty()).then(|| listed(&hosts))
     };
     let parts = [
         with(Values::New).map(|hosts| format!("new values on {hosts}")),

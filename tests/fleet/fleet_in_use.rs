@@ -87,13 +87,12 @@ impl FleetInUse {
         self.ws.hosts.iter().flat_map(uses).collect()
     }
 
-    /// Every use of every host went well.
+    /// Every use of every host went well. How many there were in each phase is what `used_again` waits for.
     #[track_caller]
-    pub fn assert_never_failed(&self, phases: usize) {
+    pub fn assert_never_failed(&self) {
         let all = self.stop();
         let failed: Vec<&String> = all.iter().filter(|line| !line.starts_with("ok")).collect();
         assert_eq!(failed, Vec::<&String>::new(), "of {} uses", all.len());
-        assert!(all.len() >= self.ws.hosts.len() * TIMES * phases, "{} uses", all.len());
         println!("{} uses, none failed", all.len());
     }
 

@@ -5,14 +5,17 @@
 //! `bye`, or the payload goes and the second frame comes back. `--check` is the same way up to the plan.
 
 mod audit;
+mod backups;
 mod talk;
 
 use crate::inventory::Endpoint;
+use crate::plan::backup::{Backup, Why};
 use crate::plan::{DesiredSet, Filter, HostFacts, Purpose, Rule, Step, Transaction};
 use crate::remote::{self, Pushed};
 use crate::report::{Event, FileReport, HostReport};
 use crate::transport::{self, Connection, Deadlines, HostKeys, Login};
 use crate::words::{Failure, HostName, Outcome, Phase, RunId, Secret, redact};
+pub use backups::{BackupWork, Read, Reader};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use talk::{Question, Talk};
@@ -47,12 +50,14 @@ pub enum Work {
     Enrolment,
     /// Everything that is there, judged.
     Audit(Filter),
+    /// What was sealed, or is to be.
+    Backups(BackupWork),
 }
 
 /// Keyed hash of a content's SHA-256, under the bundle's key.
 type Mac = dyn Fn(&[u8]) -> String + Send + Sync;
 /// The sealed copy of a set.
-type Seal = dyn Fn(&DesiredSet) -> crate::words::Result<Vec<u8>> + Send + Sync;
+type Seal = dyn Fn(&Backup) -> crate::words::Result<Vec<u8>> + Send + Sync;
 
 /// What all hosts of a run share.
 pub struct Run {
@@ -76,6 +81,10 @@ pub struct Run {
     pub any_bundle: bool,
     /// Earlier values are brought back: a failed health check does not switch back again.
     pub is_way_back: bool,
+    /// What makes the backups of this run.
+    pub why: Why,
+    /// The public keys that backups are sealed to, beside the bundle's own.
+    pub recipients: Vec<String>,
     pub mac: Box<Mac>,
     pub seal: Box<Seal>,
     /// Sixteen random bytes, in hexadecimal.
@@ -106,6 +115,8 @@ impl Run {
             is_way_back: self.is_way_back,
             heeds_lock: self.intent != Intent::Look,
             mac: &*self.mac,
+            why: self.why,
+            recipients: &self.recipients,
             seal: &*self.seal,
         }
     }
@@ -233,6 +244,7 @@ impl Visit {
             Work::Sets => self.converse(&mut connection, Question::Look).await,
             Work::Enrolment => self.converse(&mut connection, Question::Audit(&[])).await,
             Work::Audit(filter) => self.audit(&mut connection, filter).await,
+            Work::Backups(work) => self.backups(&mut connection, work).await,
         };
         connection.close().await;
         result

@@ -2,6 +2,7 @@
 
 use super::beside::{Temporary, sync_directory};
 use super::file::BundleFile;
+use super::opened::Bundle;
 use crate::words::{Error, Result, RunId};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -32,6 +33,39 @@ impl BundleFile {
     /// Removes a copy that is not needed any more. One that stays does no harm.
     pub fn forget_copy(&self, name: &RunId) {
         let _ = std::fs::remove_file(self.copy_path(name));
+    }
+
+    /// All copies: name, path and size in bytes, the oldest first.
+    pub fn copies(&self) -> Result<Vec<(RunId, PathBuf, u64)>> {
+        let directory = self.path().with_file_name("backups").join("bundle");
+        let failed = |e| Error::new(directory.display().to_string()).because(e);
+        let entries = match std::fs::read_dir(&directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut copies = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let Some(run) = name.to_str().and_then(|name| name.strip_suffix(".age")?.parse::<RunId>().ok()) else { continue };
+            copies.push((run, entry.path(), entry.metadata().map_err(failed)?.len()));
+        }
+        copies.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(copies)
+    }
+
+    /// Opens a copy, with what the bundle was opened with.
+    ///
+    /// # Errors
+    /// When it is damaged, or no key at hand opens it.
+    pub fn open_copy(&self, name: &RunId) -> Result<Bundle> {
+        Self::open(&self.copy_path(name), self.unlock()).map(|(_, bundle)| bundle)
+    }
+
+    /// Removes a copy for good.
+    pub fn remove_copy(&self, name: &RunId) -> Result<()> {
+        let path = self.copy_path(name);
+        std::fs::remove_file(&path).map_err(|e| Error::new(format!("removing {}", path.display())).because(e))
     }
 
     fn copy_path(&self, name: &RunId) -> PathBuf {

@@ -137,6 +137,11 @@ impl BundleFile {
         self.bytes().map(drop).map_err(|error| error.at(self.path.display()))
     }
 
+    /// What opened it, and opens its copies.
+    pub(super) fn unlock(&self) -> &Unlock {
+        &self.unlock
+    }
+
     /// Where the bundle lies.
     pub fn path(&self) -> &Path {
         &self.path

@@ -2,7 +2,8 @@
 
 use super::opened::{Bundle, lacking};
 use super::sealed;
-use crate::words::{Error, Result};
+use super::unlock::Unlock;
+use crate::words::{Error, HostName, Result, Secret};
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -31,19 +32,32 @@ impl Bundle {
         sealed::seal_to_recipients(clear, &recipients.collect::<Result<Vec<_>>>()?)
     }
 
+    /// What a backup of this host keeps of the bundle besides the values: the record, with this host's enrolment only.
+    pub fn keepsake(&self, host: &HostName) -> Result<Secret> {
+        self.record.excerpt(host, self.secrets().iter().map(ToString::to_string)).to_secret()
+    }
+
     /// The backup key, locked by the password or sealed to the recipients: it lies beside the backups as `key.age`.
     pub fn key_age(&self) -> Result<&[u8]> {
         self.locked_backup_key.as_ref().map(|key| key.expose()).ok_or_else(|| lacking("locked backup key"))
     }
 
-    /// Opens a backup sealed by this bundle.
-    pub fn open_backup(&self, sealed_bytes: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>> {
+    /// Opens a backup sealed by this bundle; or by another one, where one of the identities at hand does.
+    ///
+    /// # Errors
+    /// When it is damaged, with a hint; without one when no key at hand opens it.
+    pub fn open_backup(&self, sealed_bytes: &[u8], unlock: &Unlock) -> Result<zeroize::Zeroizing<Vec<u8>>> {
         let key = self.backup_key.as_ref().ok_or_else(|| lacking("backup key"))?;
-        let backup = sealed::Sealed::read(sealed_bytes)?;
-        backup.open_with_keys(&sealed::identities(key.expose())?).map_err(|refusal| match refusal {
-            sealed::Refusal::Wrong => Error::new("it was sealed by another bundle"),
-            sealed::Refusal::Damaged => Error::new("it is cut off or altered"),
-        })
+        let damaged = || Error::new("it is cut off or altered").hint("another backup may be whole: distribute backup verify");
+        let backup = sealed::Sealed::read(sealed_bytes).map_err(|_| damaged())?;
+        match backup.open_with_keys(&sealed::identities(key.expose())?) {
+            Ok(clear) => Ok(clear),
+            Err(sealed::Refusal::Damaged) => Err(damaged()),
+            Err(sealed::Refusal::Wrong) => match unlock.open(&backup) {
+                Ok((clear, _)) => Ok(clear),
+                Err(_) => Err(Error::new("no key at hand opens it: it was sealed for others")),
+            },
+        }
     }
 }
 
@@ -79,8 +93,10 @@ mod tests {
         let (a, b) = (bundle(1), bundle(1));
         let sealed = a.seal_backup(b"POISON").unwrap();
         assert!(!sealed.windows(6).any(|w| w == b"POISON"));
-        assert_eq!(*a.open_backup(&sealed).unwrap(), b"POISON");
-        assert!(b.open_backup(&sealed).unwrap_err().to_string().contains("another bundle"));
+        let nothing = Unlock::new();
+        assert_eq!(*a.open_backup(&sealed, &nothing).unwrap(), b"POISON");
+        assert!(b.open_backup(&sealed, &nothing).unwrap_err().to_string().contains("sealed for others"));
+        assert!(a.open_backup(&sealed[..sealed.len() - 1], &nothing).unwrap_err().to_string().contains("cut off"));
         assert!(a.key_age().unwrap_err().to_string().contains("no locked backup key"));
     }
 }

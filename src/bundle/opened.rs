@@ -296,7 +296,7 @@ impl Bundle {
 }
 
 /// The layers of a host's values, the strongest last.
-fn scopes<'a>(host: &'a HostName, groups: &'a [GroupName]) -> impl Iterator<Item = Scope> + 'a {
+pub(super) fn scopes<'a>(host: &'a HostName, groups: &'a [GroupName]) -> impl Iterator<Item = Scope> + 'a {
     let own = std::iter::once(Scope::Host(host.clone()));
     std::iter::once(Scope::Common).chain(groups.iter().cloned().map(Scope::Group)).chain(own)
 }

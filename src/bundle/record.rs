@@ -128,6 +128,22 @@ impl Record {
         toml::from_str(text).map_err(|error| wrong(text, &error))
     }
 
+    /// What a backup of this host keeps of it: enough to make a bundle again in which the host is who it was. Of secrets all names are there.
+    pub fn excerpt(&self, host: &HostName, names: impl Iterator<Item = String>) -> Self {
+        let known = |name: String| (name.clone(), self.secrets.get(&name).cloned().unwrap_or_default());
+        Self {
+            version: self.version,
+            id: self.id.clone(),
+            generation: self.generation,
+            created: self.created,
+            recipients: self.recipients.clone(),
+            fingerprint_key: self.fingerprint_key.clone(),
+            enrolments: self.enrolments.get_key_value(host).map(|(host, enrolment)| (host.clone(), enrolment.clone())).into_iter().collect(),
+            secrets: names.map(known).collect(),
+            ..Self::default()
+        }
+    }
+
     pub fn to_secret(&self) -> Result<Secret> {
         let text = toml::to_string(self).map_err(|_| Error::new("bundle.toml cannot be written"))?;
         Ok(Secret::new(text.into_bytes()))
@@ -147,21 +163,6 @@ fn wrong(text: &str, error: &toml::de::Error) -> Error {
 
 fn one() -> u64 {
     VERSION
-}
-
-/// What prints as it is read.
-pub(super) mod text {
-    use super::*;
-    use std::fmt::Display;
-    use std::str::FromStr;
-
-    pub fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(value)
-    }
-
-    pub fn deserialize<'de, T: FromStr<Err = Error>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
 }
 
 /// A time that has to be there.

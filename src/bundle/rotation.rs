@@ -3,8 +3,8 @@
 
 use super::layout::SecretName;
 use super::opened::Bundle;
-use super::record::{moment, text};
-use crate::words::{RunId, Secret};
+use super::record::moment;
+use crate::words::{as_text, RunId, Secret};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[serde(rename_all = "kebab-case")]
 pub struct Rotation {
     /// The same for every step, also of those that resume it.
-    #[serde(with = "text")]
+    #[serde(with = "as_text")]
     pub run: RunId,
     #[serde(with = "moment")]
     pub started: DateTime<Utc>,
@@ -52,7 +52,7 @@ pub struct Revocation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public: Option<SecretName>,
     /// The rotation that replaced it.
-    #[serde(with = "text")]
+    #[serde(with = "as_text")]
     pub run: RunId,
     /// When its overlap is over.
     #[serde(with = "moment")]
@@ -167,13 +167,13 @@ impl Bundle {
 
 impl Serialize for SecretName {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        text::serialize(self, to)
+        as_text::serialize(self, to)
     }
 }
 
 impl<'de> Deserialize<'de> for SecretName {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        text::deserialize(from)
+        as_text::deserialize(from)
     }
 }
 

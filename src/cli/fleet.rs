@@ -4,6 +4,7 @@ use super::shared::{BROKEN_PIPE, Shared, print_error, print_result};
 use super::sources::Sources;
 use crate::engine::{self, HostPlan, Intent, Run, Work};
 use crate::inventory::Endpoint;
+use crate::plan::backup::Why;
 use crate::plan::{self, DesiredSet};
 use crate::report::{self, Event, HostReport, Report};
 use crate::transport::{Deadlines, HostKeys, KnownHosts};
@@ -82,20 +83,7 @@ pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, pl
         let error = Error::new(&failure.message);
         return Err(failure.hint.iter().fold(error, |error, hint| error.hint(hint)));
     }
-    let (check, diff) = (shared.check, shared.diff);
-    let late = Vec::new();
-    Ok(Report {
-        command,
-        run: id,
-        check,
-        diff,
-        interrupted,
-        would_fix: false,
-        fail_on: None,
-        late,
-        hosts,
-        rotation: None,
-    })
+    Ok(Report { check: shared.check, diff: shared.diff, interrupted, ..Report::new(command, id, hosts) })
 }
 
 /// Prints the report, and gives what the program exits with.
@@ -134,7 +122,12 @@ fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId) -> Ru
         ready: tokio::sync::OnceCell::new(),
         earlier: bundle.known_values(),
         mac: Box::new(move |bytes| fingerprinting.mac(bytes)),
-        seal: Box::new(move |set| sealing.seal_backup(set.archive()?.expose())),
+        why: Why::of_command(errand.command),
+        recipients: bundle.recipients().to_vec(),
+        seal: Box::new(move |backup| {
+            let keepsake = sealing.keepsake(&backup.label.host)?;
+            sealing.seal_backup(backup.pack(&keepsake)?.expose())
+        }),
         nonce: Box::new(|| {
             let mut bytes = [0; 16];
             crate::bundle::system_random(&mut bytes);

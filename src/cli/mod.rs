@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod bundle;
+mod confirm;
 mod deploy;
 mod editor;
 mod fleet;
@@ -71,7 +72,7 @@ enum Command {
     Rotate(rotate::Args),
     /// Read the hosts and say what is not as it should be; --fix mends what is safe to mend
     Audit(audit::Args),
-    /// Keep a sealed, timestamped copy of the bundle
+    /// Seal what is on the hosts now; list, check, fetch, prune and rehearse what is sealed there
     Backup(backup::Args),
     /// Show what is on the hosts: generation, age, drift, owed restarts, last backup
     Status(status::Args),

@@ -30,6 +30,20 @@ pub fn hidden(label: &str) -> Result<Secret> {
     Ok(Secret::new(&line[..]))
 }
 
+/// Asks a question that one key answers; anything but `y` is no.
+pub fn is_yes(question: &str) -> Result<bool> {
+    let mut terminal = Quiet::open()?;
+    terminal.say(&format!("{question} [y/N] "))?;
+    match terminal.byte()? {
+        0x03 | 0x04 => Err(Error::new("interrupted; nothing was changed")),
+        key => {
+            let is_yes = key.eq_ignore_ascii_case(&b'y');
+            terminal.say(if is_yes { "yes" } else { "no" })?;
+            Ok(is_yes)
+        }
+    }
+}
+
 /// The terminal itself, whatever stdin is, without echo and without signals until it is dropped.
 struct Quiet {
     terminal: File,

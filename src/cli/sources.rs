@@ -6,7 +6,8 @@ use super::login;
 use super::under_way;
 use super::unlock::unlock;
 use super::{Project, Shared};
-use crate::bundle::{Bundle, BundleFile};
+use crate::bundle::{Bundle, BundleFile, Unlock};
+use crate::report::{CopyReport, Deed};
 use crate::inventory::{Host, Inventory};
 use crate::plan::DesiredSet;
 use crate::playbook::Playbook;
@@ -22,6 +23,8 @@ pub struct Sources {
     pub playbook: Playbook,
     pub hosts: Vec<HostName>,
     pub bundle: Bundle,
+    /// What is at hand to open sealed files.
+    pub unlock: Unlock,
     pub store: Arc<Mutex<Store>>,
     pub login: Login,
     pub interrupt: Interrupt,
@@ -58,6 +61,34 @@ impl Store {
     /// Removes such a copy again.
     pub fn forget_copy(&self, name: &RunId) {
         self.file.forget_copy(name);
+    }
+
+    /// All such copies, the oldest first.
+    pub fn copies(&self) -> Result<Vec<CopyReport>> {
+        let copy = |(run, path, size)| CopyReport { run, path, size, deed: Deed::None, problem: None };
+        Ok(self.file.copies()?.into_iter().map(copy).collect())
+    }
+
+    /// Opens such a copy.
+    pub fn open_copy(&self, name: &RunId) -> Result<Bundle> {
+        self.file.open_copy(name)
+    }
+
+    /// All such copies, each opened.
+    pub fn verified_copies(&self) -> Result<Vec<CopyReport>> {
+        let mut copies = self.copies()?;
+        for copy in &mut copies {
+            match self.open_copy(&copy.run) {
+                Ok(_) => copy.deed = Deed::Opened,
+                Err(error) => copy.problem = Some(error.to_string()),
+            }
+        }
+        Ok(copies)
+    }
+
+    /// Removes such a copy for good.
+    pub fn remove_copy(&self, name: &RunId) -> Result<()> {
+        self.file.remove_copy(name)
     }
 
     /// Makes in memory what a bundle packed by hand lacks.
@@ -104,6 +135,7 @@ impl Sources {
             playbook,
             hosts,
             bundle,
+            unlock,
             store: Arc::new(Mutex::new(Store { file, last_seen, quiet: shared.quiet })),
             login,
             interrupt,

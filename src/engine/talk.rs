@@ -5,15 +5,21 @@ use crate::inventory::Escalation;
 use crate::playbook::Consumer;
 use crate::remote::{self, FrameReader};
 use crate::transport::{Channel, Connection, Output};
-use crate::words::{Failure, Mode, Phase, printable};
+use crate::words::{Failure, Mode, Phase, Secret, printable};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// More is not read back at once.
+const MOST_READ: usize = 256 << 20;
 
 /// What the program is asked first.
 #[derive(Clone, Copy)]
 pub(super) enum Question<'a> {
     /// What is there of what we know.
     Look,
+    /// The same, with sealed copies and earlier sets.
+    Backups,
     /// Everything, and when these were started.
     Audit(&'a [Consumer]),
 }
@@ -44,6 +50,7 @@ impl Talk {
         let escalation = plan.endpoint.escalation;
         let hello = match question {
             Question::Look => remote::hello(nonce, escalation, wait, &roots),
+            Question::Backups => remote::backups_hello(nonce, escalation, wait, &roots),
             Question::Audit(consumers) => remote::audit_hello(nonce, escalation, wait, &roots, consumers),
         };
         channel.send(hello.into());
@@ -98,6 +105,28 @@ impl Talk {
                 None => return Err(self.silence()),
             }
         }
+    }
+
+    /// Reads files back: those of these names below a root, and what lies in directories of these names. About so many bytes.
+    pub async fn read(
+        &mut self,
+        stop: watch::Receiver<Stop>,
+        patience: Duration,
+        root: usize,
+        names: &[String],
+        bytes: u64,
+    ) -> Result<BTreeMap<String, Secret>, Failure> {
+        // A tar has a header a file, and ends with blocks of nothing; what a host says of sizes is not believed beyond reason.
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(MOST_READ);
+        self.frames.make_room(bytes + bytes / 2);
+        self.channel.send(remote::read_lines(root, names.iter().map(String::as_str)).into());
+        let patience = patience + Duration::from_secs((bytes / super::SLOWEST_BYTES_A_SECOND) as u64);
+        let frame = self.frame(stop, Stop::Gently, patience).await?;
+        let contents = remote::contents(&frame);
+        if contents.is_err() {
+            self.listen().await;
+        }
+        contents.map_err(|failure| Failure { message: format!("{}{}", failure.message, self.said()), ..failure })
     }
 
     /// Keeps the last of what is said to people.

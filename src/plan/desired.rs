@@ -2,20 +2,20 @@
 
 use super::entitlement::{Entitled, Entitlement, entitlements};
 use super::policy;
-use crate::bundle::{Bundle, EnvFile};
+use crate::bundle::{Bundle, EnvFile, Origin};
 use crate::inventory::{Host, Inventory};
 use crate::playbook::{Access, Action, Consumer, Format, Playbook, Probe};
 use crate::words::{
-    Error, FileName, KeyName, Mode, PlayName, Principal, RemotePath, Result, Secret, ServiceName, nearest,
+    Error, HostName, KeyName, Mode, PlayName, Principal, RemotePath, Result, Secret, ServiceName, nearest,
 };
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use zeroize::Zeroizing;
 
 /// One play's files for one host, with everything that is to hold for them.
 #[derive(Clone, Debug)]
 pub struct DesiredSet {
+    pub host: HostName,
     pub play: PlayName,
     pub root: RemotePath,
     /// Of `secrets/` and the set's directories.
@@ -51,6 +51,8 @@ pub struct DesiredFile {
     /// Relative to the set: `aws.env`, or `tls/cert.pem`.
     pub path: String,
     pub service: ServiceName,
+    /// What of the bundle it is made of.
+    pub origin: Origin,
     pub content: Secret,
     /// In hexadecimal.
     pub sha256: String,
@@ -86,6 +88,7 @@ impl DesiredSet {
         }
         let identity = bundle.host_identity(&host.name);
         Ok(Self {
+            host: host.name.clone(),
             play: entitlement.play.name.clone(),
             root: entitlement.root.clone(),
             access: entitlement.play.access.clone(),
@@ -118,27 +121,6 @@ impl DesiredSet {
         let below =
             self.files.iter().filter_map(|file| file.path.rsplit_once('/').map(|(directory, _)| directory.to_owned()));
         below.chain([String::new()]).collect()
-    }
-
-    /// The set as a gzipped tar: what is sealed for the backups, and what `age -d | tar tz` gives back without us.
-    pub fn archive(&self) -> Result<Secret> {
-        // Room for the worst case: a buffer that grows leaves copies behind.
-        let size: usize = self.files.iter().map(|file| file.content.len() + 4096).sum();
-        let mut packed = Zeroizing::new(Vec::with_capacity(size + size / 1000 + 4096));
-        let mut pack = || -> std::io::Result<()> {
-            let gzip = flate2::write::GzEncoder::new(&mut *packed, flate2::Compression::default());
-            let mut archive = tar::Builder::new(gzip);
-            for file in &self.files {
-                let mut header = tar::Header::new_gnu();
-                header.set_mode(file.mode.bits());
-                header.set_size(file.content.len() as u64);
-                header.set_mtime(0);
-                archive.append_data(&mut header, &file.path, file.content.expose())?;
-            }
-            archive.into_inner()?.finish().map(drop)
-        };
-        pack().map_err(|e| Error::new("packing the backup").because(e))?;
-        Ok(Secret::new(std::mem::take(&mut *packed)))
     }
 
     /// The bundle's services that this set is made of.
@@ -191,12 +173,20 @@ impl Source<'_> {
     fn raw(&self, entitled: &Entitled) -> Result<Vec<DesiredFile>> {
         let service = &entitled.service.name;
         let content = self.content(service)?;
-        let env = content.env.iter().map(|env| (format!("{service}/{service}.env"), env.to_secret()));
-        let files = content
-            .files
-            .iter()
-            .map(|(name, content): (&FileName, &Secret)| (format!("{service}/{name}"), content.clone()));
-        Ok(env.chain(files).map(|(path, content)| self.file(entitled, path, content, Vec::new())).collect())
+        let mut files = Vec::new();
+        if let Some(env) = &content.env {
+            let path = format!("{service}/{service}.env");
+            files.push(self.file(entitled, path, self.origin_of_env(service), env.to_secret(), Vec::new()));
+        }
+        for (name, content) in content.files {
+            let origin = self.bundle.origin_of_file(service, &name, &self.host.name, &self.host.groups);
+            files.push(self.file(entitled, format!("{service}/{name}"), origin, content, Vec::new()));
+        }
+        Ok(files)
+    }
+
+    fn origin_of_env(&self, service: &ServiceName) -> Origin {
+        self.bundle.origin_of_env(service, &self.host.name, &self.host.groups)
     }
 
     fn docker(&self, entitled: &Entitled) -> Result<DesiredFile> {
@@ -209,7 +199,7 @@ impl Source<'_> {
             .hint("say format = \"raw\" in the playbook"));
         };
         let values = docker_values(service, &env)?;
-        Ok(self.file(entitled, format!("{service}.env"), env.to_secret(), values))
+        Ok(self.file(entitled, format!("{service}.env"), self.origin_of_env(service), env.to_secret(), values))
     }
 
     /// One env file of all values of its sources; a key that two of them give must have one value.
@@ -217,8 +207,10 @@ impl Source<'_> {
         let service = &entitled.service.name;
         let mut seen: BTreeMap<KeyName, (ServiceName, Secret)> = BTreeMap::new();
         let mut values = Vec::new();
+        let mut origin = Origin::default();
         for source in &entitled.sources {
             let Some(env) = self.content(source)?.env else { continue };
+            origin.documents.extend(self.origin_of_env(source).documents);
             for (key, value) in docker_values(source, &env)? {
                 match seen.get(&key) {
                     Some((_, other)) if *other == value => continue,
@@ -241,14 +233,22 @@ impl Source<'_> {
                 bytes.extend_from_slice(part);
             }
         }
-        Ok(self.file(entitled, format!("{service}.env"), Secret::new(bytes), values))
+        Ok(self.file(entitled, format!("{service}.env"), origin, Secret::new(bytes), values))
     }
 
-    fn file(&self, entitled: &Entitled, path: String, content: Secret, values: Vec<(KeyName, Secret)>) -> DesiredFile {
+    fn file(
+        &self,
+        entitled: &Entitled,
+        path: String,
+        origin: Origin,
+        content: Secret,
+        values: Vec<(KeyName, Secret)>,
+    ) -> DesiredFile {
         let access = &entitled.service.access;
         DesiredFile {
             path,
             service: entitled.service.name.clone(),
+            origin,
             sha256: sha256(content.expose()),
             content,
             values: values.iter().map(|(_, value)| value.clone()).collect(),

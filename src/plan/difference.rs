@@ -221,7 +221,7 @@ impl Difference<'_> {
         steps
     }
 
-    /// What an interrupted run left: sets that nobody points to, manifests without a set, staging directories, lock records.
+    /// What an interrupted run left: sets that nobody points to, manifests without a set, receipts without a backup, staging directories, lock records.
     pub fn leftovers(&self) -> Vec<String> {
         let kept = [self.live(), self.facts.previous.as_deref()];
         let sets = self
@@ -230,12 +230,20 @@ impl Difference<'_> {
             .filter(|(name, _)| policy::run_of_set(name).is_some() && !kept.contains(&Some(name)));
         let records = self.facts.inside(".distribute").filter(|(name, _)| {
             let manifest = name.strip_prefix("manifest.").is_some_and(|set| !kept.contains(&Some(set)));
+            let receipt = policy::run_of_receipt(name).is_some_and(|run| self.is_without_backup(&run));
             // The stale lock itself is dealt with when the lock is taken.
             let staging = name.starts_with("stage.") || is_lock_record(name);
-            (manifest || staging) && is_plain(name)
+            (manifest || receipt || staging) && is_plain(name)
         });
         let sets = sets.map(|(name, _)| format!("secrets/{name}"));
         sets.chain(records.map(|(name, _)| format!(".distribute/{name}"))).collect()
+    }
+
+    /// Is the sealed copy gone that a receipt is for? That of the live set is made again, and where nobody can look nothing is known.
+    pub fn is_without_backup(&self, run: &RunId) -> bool {
+        let can_be_seen = self.facts.entries.contains_key("backups") && !self.facts.shut.contains("backups");
+        let is_there = self.facts.entries.contains_key(&format!("backups/{}", policy::backup_name(run)));
+        can_be_seen && !is_there && self.facts.live_run().as_ref() != Some(run)
     }
 
     /// Our links to files that are not wanted any more.
@@ -253,18 +261,19 @@ impl Difference<'_> {
         self.facts.generation.as_ref().is_some_and(|(bundle, _)| bundle != self.purpose.bundle_id)
     }
 
-    /// Sealed copies of another bundle, which the new key.age does not open.
+    /// Sealed copies of another bundle, which the new key.age does not open, with their receipts.
     pub fn foreign_backups(&self) -> Vec<String> {
-        let names =
-            self.facts.inside("backups").filter(|(name, _)| self.is_foreign() && policy::run_of_backup(name).is_some());
-        names.map(|(name, _)| name.to_owned()).collect()
+        let backups = self.facts.inside("backups").filter(|_| self.is_foreign());
+        let runs: Vec<RunId> = backups.filter_map(|(name, _)| policy::run_of_backup(name)).collect();
+        runs.iter().flat_map(|run| self.paths_of_backup(run)).collect()
     }
 
-    /// The run of the live set, if its sealed copy is gone.
+    /// The run of the live set, if its sealed copy is gone, or what was recorded of it.
     pub fn unsealed_run(&self) -> Option<RunId> {
         let run = policy::run_of_set(self.live_set()?)?;
         let sealed = format!("backups/{}", policy::backup_name(&run));
-        (!self.is_foreign() && !self.facts.entries.contains_key(&sealed)).then_some(run)
+        let is_sealed = self.facts.entries.contains_key(&sealed) && self.facts.receipts.contains_key(&run);
+        (!self.is_foreign() && !is_sealed).then_some(run)
     }
 
     /// Is it a file with this content?
@@ -320,8 +329,29 @@ impl Difference<'_> {
         Finding::new(rule, self.want.root.join(&printable(path.as_bytes(), 300)), expected, found)
     }
 
-    /// The oldest backups, when there are `coming` more.
-    pub fn surplus_backups(&self, coming: usize) -> Vec<String> {
+    /// A backup and its receipt, as far as they are there.
+    pub fn paths_of_backup(&self, run: &RunId) -> Vec<String> {
+        let paths = [
+            format!("backups/{}", policy::backup_name(run)),
+            format!(".distribute/{}", policy::receipt_name(run)),
+        ];
+        paths.into_iter().filter(|path| self.facts.entries.contains_key(path)).collect()
+    }
+
+    /// The oldest backups beyond what is to be kept. That of the live set stays, or it would be sealed again; so does the newest.
+    pub fn surplus_backups(&self) -> Vec<String> {
+        let live = self.live_set().and_then(policy::run_of_set);
+        let newest = self.facts.newest_backup();
+        self.surplus(0, &[live, newest])
+    }
+
+    /// The same when there is one more, and, where a new set comes with it, the live one goes.
+    pub fn surplus_with_one_more(&self, live_goes: bool) -> Vec<String> {
+        let live = self.live_set().and_then(policy::run_of_set).filter(|_| !live_goes);
+        self.surplus(1, &[live])
+    }
+
+    fn surplus(&self, coming: usize, spared: &[Option<RunId>]) -> Vec<String> {
         if self.is_foreign() {
             return Vec::new();
         }
@@ -329,7 +359,8 @@ impl Difference<'_> {
             self.facts.inside("backups").filter_map(|(name, _)| policy::run_of_backup(name)).collect();
         backups.sort_unstable();
         let surplus = (backups.len() + coming).saturating_sub(self.want.keep as usize);
-        backups.iter().take(surplus).map(|run| format!("backups/{}", policy::backup_name(run))).collect()
+        backups.retain(|run| !spared.iter().flatten().any(|spared| spared == run));
+        backups.iter().take(surplus).flat_map(|run| self.paths_of_backup(run)).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a host says is there. It is the host's word: bounded and checked when it is read (`remote::reply`), believed only about itself.
 
+use super::backup::Receipt;
 use super::policy;
 use crate::words::{FileName, KeyName, Mode, Principal, RunId, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,6 +84,10 @@ pub struct RootFacts {
     pub owed: BTreeSet<ServiceName>,
     /// Of the live set.
     pub manifest: Manifest,
+    /// What is recorded of sealed copies.
+    pub receipts: BTreeMap<RunId, Receipt>,
+    /// The manifest of each set, where backups were asked for.
+    pub manifests: BTreeMap<String, Manifest>,
     /// Only for an audit, as everything below: directories that could not be read.
     pub shut: BTreeSet<String>,
     /// Entries beyond the mode, by path: `user:1000:r--, mask::r--`.

@@ -5,6 +5,7 @@
 //! `--check` stops there; a run sends it. It is one function for both.
 
 mod audit;
+pub mod backup;
 mod baseline;
 mod change;
 mod desired;

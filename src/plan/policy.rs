@@ -42,6 +42,16 @@ pub fn run_of_backup(name: &str) -> Option<RunId> {
     name.strip_suffix(".tar.gz.age")?.parse().ok()
 }
 
+/// What is recorded of a run's sealed copy, below `.distribute/`.
+pub fn receipt_name(run: &RunId) -> String {
+    format!("receipt.{run}")
+}
+
+/// The run whose receipt has this name.
+pub fn run_of_receipt(name: &str) -> Option<RunId> {
+    name.strip_prefix("receipt.")?.parse().ok()
+}
+
 /// The manifest of a set below `.distribute/`.
 pub fn manifest_name(set: &str) -> String {
     format!("manifest.{set}")

@@ -12,6 +12,7 @@ pub(super) fn want(files: &[(&str, &str)]) -> DesiredSet {
     let file = |(path, content): &(&str, &str)| DesiredFile {
         path: (*path).to_owned(),
         service: service(path),
+        origin: Default::default(),
         content: Secret::new(content.as_bytes()),
         sha256: desired::sha256(content.as_bytes()),
         keys: Vec::new(),
@@ -21,6 +22,7 @@ pub(super) fn want(files: &[(&str, &str)]) -> DesiredSet {
         group: access.group.clone(),
     };
     DesiredSet {
+        host: "web1".parse().unwrap(),
         play: "app".parse().unwrap(),
         root: RemotePath::new("/opt/app").unwrap(),
         keep: 2,
@@ -30,6 +32,13 @@ pub(super) fn want(files: &[(&str, &str)]) -> DesiredSet {
         vault_password: Secret::new(*b"host"),
         key_age: Secret::new(*b"key"),
     }
+}
+
+/// Of a backup as that run sealed it.
+fn receipt(run: &str) -> backup::Receipt {
+    let (run, bundle) = (run.parse().unwrap(), "bundle".to_owned());
+    let (why, sha256, mac) = (backup::Why::Deploy, desired::sha256(b"sealed"), String::new());
+    backup::Receipt { run, why, size: 6, sha256, bundle, recipients: Vec::new(), mac }
 }
 
 fn service(path: &str) -> ServiceName {
@@ -73,6 +82,9 @@ pub(super) fn right(want: &DesiredSet) -> RootFacts {
         facts.hashes.insert(path.to_owned(), desired::sha256(content.as_bytes()));
     }
     facts.entries.insert(format!("backups/{}.tar.gz.age", &LIVE[2..]), stat(Kind::File, 0o600));
+    let receipt = receipt(&LIVE[2..]);
+    facts.entries.insert(format!(".distribute/receipt.{}", receipt.run), stat(Kind::File, 0o600));
+    facts.receipts.insert(receipt.run.clone(), receipt);
     facts.live = Some(LIVE.to_owned());
     facts.generation = Some(("bundle".to_owned(), 6));
     facts
@@ -88,6 +100,8 @@ fn plan(want: &DesiredSet, facts: &RootFacts) -> Result<Transaction, Failure> {
         is_way_back: false,
         heeds_lock: true,
         mac: &|bytes| format!("mac-{}", String::from_utf8_lossy(bytes)),
+        why: backup::Why::Deploy,
+        recipients: &[],
         seal: &|_| Ok(b"sealed".to_vec()),
     };
     Transaction::new(want, facts, 0, &purpose)
@@ -150,6 +164,7 @@ fn a_first_push_makes_everything_and_switches_last() {
         "put vault-password",
         "put backups/key.age",
         "put .distribute/manifest...7-20261121T020000Z-7f3a",
+        "put .distribute/receipt.7-20261121T020000Z-7f3a",
         "put backups/7-20261121T020000Z-7f3a.tar.gz.age",
         "put .distribute/generation",
         "set ..7-20261121T020000Z-7f3a",
@@ -389,6 +404,8 @@ fn another_bundles_copies_are_kept_apart_and_its_hashes_not_judged() {
         is_way_back: false,
         heeds_lock: true,
         mac: &|bytes| format!("mac-{}", String::from_utf8_lossy(bytes)),
+        why: backup::Why::Deploy,
+        recipients: &[],
         seal: &|_| Ok(b"sealed".to_vec()),
     };
     facts.hashes.insert(format!("secrets/{LIVE}/aws.env"), desired::sha256(b"A=1"));

@@ -2,6 +2,9 @@
 //!
 //! It is made after the host said what is there and before anything is written. `--check` shows it; a run sends it.
 
+mod backups;
+
+use super::backup::{Backup, Receipt, Why};
 use super::difference::{Difference, Place, can_travel, is_lock_record};
 use super::policy::{self, on_the_wire};
 use super::refusal::refuse;
@@ -22,8 +25,12 @@ pub struct Purpose<'a> {
     pub heeds_lock: bool,
     /// Keyed hash of a content's SHA-256, for manifests.
     pub mac: &'a dyn Fn(&[u8]) -> String,
-    /// Seals the tar of a set for the backups. An error is ours, and is told as this host's failure to be staged.
-    pub seal: &'a dyn Fn(&DesiredSet) -> crate::words::Result<Vec<u8>>,
+    /// What makes the backups of this run.
+    pub why: Why,
+    /// The public keys that backups are sealed to, beside the bundle's own.
+    pub recipients: &'a [String],
+    /// Seals a backup. An error is ours, and is told as this host's failure to be staged.
+    pub seal: &'a dyn Fn(&Backup) -> crate::words::Result<Vec<u8>>,
 }
 
 /// Steps and what travels with them, and what a report says of them.
@@ -44,8 +51,7 @@ pub struct Transaction {
 impl Transaction {
     /// Compares. Fails where nothing may be sent: a path that others can write, a lock, another bundle, an older generation.
     pub fn new(want: &DesiredSet, facts: &RootFacts, uid: u32, purpose: &Purpose) -> Result<Self, Failure> {
-        refuse(want, facts, uid, purpose)?;
-        let mut builder = Builder { is: Difference { want, facts, purpose }, out: Self::default() };
+        let mut builder = Builder::of(want, facts, uid, purpose)?;
         builder.compare()?;
         Ok(builder.out)
     }
@@ -61,7 +67,12 @@ struct Builder<'a> {
     out: Transaction,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn of(want: &'a DesiredSet, facts: &'a RootFacts, uid: u32, purpose: &'a Purpose<'a>) -> Result<Self, Failure> {
+        refuse(want, facts, uid, purpose)?;
+        Ok(Self { is: Difference { want, facts, purpose }, out: Transaction::default() })
+    }
+
     fn compare(&mut self) -> Result<(), Failure> {
         self.out.files = self.is.files();
         self.out.findings = self.is.strays();
@@ -76,22 +87,17 @@ impl Builder<'_> {
         let mut leftovers = self.is.leftovers();
         if !new_set {
             leftovers.extend(self.is.obsolete_links());
-            leftovers.extend(self.is.surplus_backups(0));
+            leftovers.extend(self.is.surplus_backups());
         }
         let recovers = self.is.facts.stale_lock.is_some() || leftovers.iter().any(|path| !is_lock_record(path));
         let idle = !new_set && !recovers && owed.is_empty() && self.is.facts.owed.is_empty();
         if idle && puts.is_empty() && directories.is_empty() {
             return Ok(());
         }
-        if self.is.facts.read_only && self.is.purpose.heeds_lock {
-            let message = format!("cannot write in {}: Read-only file system, or not ours to write", self.is.want.root);
-            return Err(Failure::new(Phase::Stage, message).hint("nothing was changed; mend this and run it again"));
-        }
+        self.refuse_read_only()?;
         self.fence();
         self.out.steps.extend(directories);
-        if !leftovers.is_empty() {
-            self.out.steps.push(Step::Remove(leftovers));
-        }
+        self.remove(leftovers);
         if new_set {
             self.stage_set(&mut puts)?;
         }
@@ -114,6 +120,20 @@ impl Builder<'_> {
         Ok(())
     }
 
+    fn refuse_read_only(&self) -> Result<(), Failure> {
+        if self.is.facts.read_only && self.is.purpose.heeds_lock {
+            let message = format!("cannot write in {}: Read-only file system, or not ours to write", self.is.want.root);
+            return Err(Failure::new(Phase::Stage, message).hint("nothing was changed; mend this and run it again"));
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, paths: Vec<String>) {
+        if !paths.is_empty() {
+            self.out.steps.push(Step::Remove(paths));
+        }
+    }
+
     fn fence(&mut self) {
         self.out.steps.push(Step::Phase(Phase::Stage));
         self.out.steps.push(Step::Fence {
@@ -131,7 +151,7 @@ impl Builder<'_> {
         let kept = policy::kept_name(self.is.purpose.run);
         let want = self.is.want;
         for (path, content) in want.admin_files() {
-            let name = path.rsplit('/').next().expect("a path has a last part");
+            let name = last_part(path);
             let kept = format!("secrets/{kept}/{name}");
             match self.is.facts.entries.get(path) {
                 Some(_) if self.is.is_same(path, content) => {}
@@ -148,17 +168,29 @@ impl Builder<'_> {
     /// What belongs to a live set that is right, and is gone: its sealed copy, and the highest generation seen.
     fn lost_records(&mut self, puts: &mut Vec<Put>) -> Result<(), Failure> {
         if let Some(run) = self.is.unsealed_run() {
-            let sealed = self.sealed()?;
-            self.stage(puts, "sealed", format!("backups/{}", policy::backup_name(&run)), sealed, true);
+            self.stage_copy(puts, &run)?;
         }
         let lost = self.is.facts.generation.is_none();
         self.stage(puts, "generation", ".distribute/generation".to_owned(), self.generation(), lost);
         Ok(())
     }
 
-    fn sealed(&self) -> Result<Secret, Failure> {
-        let sealed = (self.is.purpose.seal)(self.is.want);
-        sealed.map(Secret::new).map_err(|error| Failure::new(Phase::Stage, error.to_string()))
+    /// The sealed copy of what is wanted, as that run's. The receipt first: a copy without one is a copy that nobody vouches for.
+    fn stage_copy(&mut self, puts: &mut Vec<Put>, run: &RunId) -> Result<(), Failure> {
+        let purpose = self.is.purpose;
+        let backup = Backup::of_set(self.is.want, run, purpose.why, purpose.bundle_id);
+        self.stage_backup(puts, "sealed", &backup)
+    }
+
+    fn stage_backup(&mut self, puts: &mut Vec<Put>, staged: &str, backup: &Backup) -> Result<(), Failure> {
+        let failed = |error: crate::words::Error| Failure::new(Phase::Stage, error.to_string());
+        let sealed = (self.is.purpose.seal)(backup).map_err(failed)?;
+        let receipt = Receipt::of(backup, &sealed, self.is.purpose);
+        let run = &backup.label.run;
+        let place = format!(".distribute/{}", policy::receipt_name(run));
+        self.stage(puts, &format!("receipt-{staged}"), place, text(format!("{receipt}\n")), true);
+        self.stage(puts, staged, format!("backups/{}", policy::backup_name(run)), Secret::new(sealed), true);
+        Ok(())
     }
 
     fn generation(&self) -> Secret {
@@ -187,10 +219,7 @@ impl Builder<'_> {
             let previous = text(format!("previous {live}\n"));
             self.stage(puts, "previous", ".distribute/previous".to_owned(), previous, true);
         }
-        let backup = format!("backups/{}", policy::backup_name(self.is.purpose.run));
-        let sealed =
-            (self.is.purpose.seal)(self.is.want).map_err(|error| Failure::new(Phase::Stage, error.to_string()))?;
-        self.stage(puts, "sealed", backup, Secret::new(sealed), true);
+        self.stage_copy(puts, self.is.purpose.run)?;
         self.stage(puts, "generation", ".distribute/generation".to_owned(), self.generation(), true);
         puts.push(Put { staged: "set".to_owned(), step: Step::Set(set.clone()) });
         self.out.staged.push(Staged::Link { path: "data".to_owned(), target: set });
@@ -285,7 +314,7 @@ impl Builder<'_> {
             self.is
                 .foreign_backups()
                 .into_iter()
-                .map(|name| Step::Move { path: format!("backups/{name}"), kept: format!("secrets/{kept}/{name}") }),
+                .map(|path| Step::Move { kept: format!("secrets/{kept}/{}", last_part(&path)), path }),
         );
         let adopts = self.is.live().is_none() && !keeping.is_empty();
         if !keeping.is_empty() {
@@ -396,10 +425,8 @@ impl Builder<'_> {
             paths.push(format!(".distribute/{}", policy::manifest_name(previous)));
         }
         // The one that this run adds counts too.
-        paths.extend(self.is.surplus_backups(1));
-        if !paths.is_empty() {
-            self.out.steps.push(Step::Remove(paths));
-        }
+        paths.extend(self.is.surplus_with_one_more(true));
+        self.remove(paths);
         self.keep_whole();
     }
 
@@ -421,6 +448,10 @@ impl Builder<'_> {
 struct Put {
     staged: String,
     step: Step,
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().expect("a path has a last part")
 }
 
 fn staged_set(below: &str) -> String {

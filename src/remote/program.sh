@@ -9,11 +9,13 @@
 #                   root MODE PATH                         one line a root; MODE is for a root that must be made
 #                   unit NAME | container NAME | compose FILE SERVICE
 #                                                          consumers of secrets, for an audit to ask when they started
-#                   look | audit                           -> the first frame; an audit reads everything, and tells it again
-#                                                          after a push
+#                   look | audit | backups                 -> the first frame; an audit reads everything, and tells it again
+#                                                          after a push; `backups` also hashes sealed copies and earlier sets
+#                   read N, `name PATH` lines, give        -> a frame with a tar of these in root N; as often as is asked for
 #                   part N                                 of some roots only: one line each of those
-#                   bye | push SINCE WHO                   -> the second frame, after
+#                   bye | push SINCE WHO | drill SINCE WHO -> the last frame, after
 #                   a tar, and 86 bytes: END, its length in 16 digits, its SHA-256
+#                                                          a drill unpacks it in memory, tells what came of it and removes it
 # Spoken on stdout: lines that begin with the nonce, between `begin` and `end`; what stands between two such lines
 #                   is the output of a tool. Anything around a frame is noise (a banner, an rc file).
 #
@@ -36,6 +38,7 @@ held=''
 fresh=''
 phase='exec'
 marks=0
+scratch=''
 
 say() {
     printf '%s %s\n' "$nonce" "$*"
@@ -63,6 +66,8 @@ let_go() {
     # Still in the root that failed: nobody points to the set that was to come.
     [ -z "$fresh" ] || rm -rf "secrets/$fresh"
     fresh=''
+    [ -z "$scratch" ] || rm -rf "$scratch"
+    scratch=''
     for root in $held; do
         nth_root "$root"
         cd -P "$path" 2>/dev/null || continue
@@ -264,6 +269,11 @@ read_ours() {
             [ -L "$name" ] || set -- "$@" "$name"/* "$name"/.[!.]* "$name"/..?*
         done
         [ -z "$live" ] || set -- "$@" "secrets/$live"/*/* "secrets/$live"/*/.[!.]*
+        if [ "$deep" = backups ]; then
+            for set in secrets/..[0-9]*; do
+                [ "$set" = "secrets/$live" ] || [ -L "$set" ] || set -- "$@" "$set"/* "$set"/*/*
+            done
+        fi
     fi
     say stat
     stat -c "$columns" "$@" 2>/dev/null
@@ -273,9 +283,17 @@ read_ours() {
 hash_ours() {
     say hash
     set -- vault-password backups/key.age ${live:+"secrets/$live"/* "secrets/$live"/.[!.]* "secrets/$live"/*/*}
+    if [ "$deep" = backups ]; then
+        set -- "$@" backups/*.age
+        for set in secrets/..[0-9]*; do
+            [ "$set" = "secrets/$live" ] || [ -L "$set" ] || set -- "$@" "$set"/* "$set"/*/*
+        done
+    fi
     # More than may stand in one command line, and each that is added copies those before it.
     if [ $# -gt 1000 ]; then
-        find vault-password backups/key.age "secrets/$live" -xdev -type f -exec sha256sum {} + 2>/dev/null
+        set -- vault-password backups/key.age "secrets/$live"
+        [ "$deep" != backups ] || set -- vault-password backups secrets
+        find "$@" -xdev -type f -exec sha256sum {} + 2>/dev/null
         return
     fi
     for entry in "$@"; do
@@ -322,12 +340,26 @@ read_all() {
 read_notes() {
     set --
     for entry in generation previous owed "manifest.$live"; do
-        if [ -f ".distribute/$entry" ] && [ ! -L ".distribute/$entry" ]; then set -- "$@" ".distribute/$entry"; fi
+        if is_plain ".distribute/$entry"; then set -- "$@" ".distribute/$entry"; fi
+    done
+    for entry in .distribute/receipt.*; do
+        if is_plain "$entry"; then set -- "$@" "$entry"; fi
     done
     if [ $# -gt 0 ]; then
         say notes
         cat "$@" 2>/dev/null
     fi
+    [ "$deep" = backups ] || return 0
+    for entry in .distribute/manifest.*; do
+        if is_plain "$entry"; then
+            say "manifest ${entry#.distribute/manifest.}"
+            cat "$entry" 2>/dev/null
+        fi
+    done
+}
+
+is_plain() {
+    [ -f "$1" ] && [ ! -L "$1" ]
 }
 
 look_everywhere() {
@@ -414,6 +446,23 @@ inspect() {
     [ $# -gt 0 ] || return 0
     timeout 10 "$engine" inspect --type container --format \
         '{{json .State.Running}} {{json .Created}} {{json .State.StartedAt}} {{.Name}}' -- "$@"
+}
+
+# give N: a tar of what the names say, for whoever made it; nothing through a link.
+give() {
+    begin
+    phase='exec'
+    enter "$1"
+    set --
+    while IFS= read -r line && [ "$line" != give ]; do
+        set -- "$@" "${line#name }"
+    done
+    say content
+    tar -c -f - -- "$@"
+    status=$?
+    printf '\n'
+    say "given $status"
+    end
 }
 
 # Into a root that is where it is said to be. From there on only relative names are used.
@@ -587,7 +636,7 @@ roll_back() {
         rm -f ".distribute/manifest.$switched" .distribute/previous
         [ -z "$was_previous" ] || { printf '%s\n' "$was_previous" >"$part/previous" && mv -fT "$part/previous" .distribute/previous; }
         # Nor is its sealed copy one of the backups: it was never live for good.
-        rm -f "backups/${switched#..}.tar.gz.age"
+        rm -f "backups/${switched#..}.tar.gz.age" ".distribute/receipt.${switched#..}"
         act
         say "back $live"
     else
@@ -766,6 +815,10 @@ main() {
         'wait '*) waits=${line#wait } ;;
         'unit '* | 'container '* | 'compose '*) consumers=$consumers$line$newline ;;
         look) break ;;
+        backups)
+            deep=backups
+            break
+            ;;
         audit)
             deep=yes
             break
@@ -785,6 +838,7 @@ main() {
     who=''
     while [ -z "$who" ] && IFS= read -r line; do
         case $line in
+        'read '*) give "${line#read }" ;;
         'part '*) chosen="$chosen ${line#part }" ;;
         'push '*) who=${line#push } ;;
         *) break ;;

@@ -5,13 +5,17 @@ mod consumer;
 mod kernel;
 mod quoted;
 
-use crate::plan::{HostFacts, Kind, RootFacts, Stat};
-use crate::words::{Failure, Mode, Phase, STRETCH, ServiceName, printable};
+use crate::plan::backup::Receipt;
+use crate::plan::{HostFacts, Kind, Manifest, RootFacts, Stat};
+use crate::words::{Failure, Mode, Phase, STRETCH, Secret, ServiceName, printable};
 use quoted::exact;
 use std::collections::BTreeMap;
+use zeroize::Zeroizing;
 
 /// An answer larger than this is a fault or a flood. 5,000 files take about two megabytes in an audit.
 const LARGEST: usize = 48 << 20;
+/// What a frame holds besides what was asked for.
+const ROOM: usize = 1 << 20;
 /// How much of a tool's output is shown.
 const SHOWN: usize = 400;
 
@@ -19,7 +23,10 @@ const SHOWN: usize = 400;
 #[derive(Debug)]
 pub struct FrameReader {
     nonce: String,
-    buffer: Vec<u8>,
+    /// Wiped: what is read back from a host may be secrets.
+    buffer: Zeroizing<Vec<u8>>,
+    /// How much of one frame is taken, in bytes.
+    largest: usize,
     /// How far the buffer was searched for an end mark.
     searched: usize,
     /// Where the first line begins that was not looked at for a phase.
@@ -29,13 +36,22 @@ pub struct FrameReader {
 }
 
 /// The lines between `begin` and `end`: a mark and what a tool printed behind it.
-pub type Frame = Vec<(String, Vec<u8>)>;
+pub type Frame = Vec<(String, Zeroizing<Vec<u8>>)>;
 
 impl FrameReader {
     /// Reads the answer of the program that was given this nonce.
     pub fn new(nonce: &str) -> Self {
         let nonce = nonce.to_owned();
-        Self { nonce, buffer: Vec::new(), searched: 0, unread: 0, has_begun: false, phase: None }
+        let buffer = Zeroizing::new(Vec::new());
+        Self { nonce, buffer, largest: LARGEST, searched: 0, unread: 0, has_begun: false, phase: None }
+    }
+
+    /// So many bytes are coming next: room for all of them, since a buffer that grows leaves copies behind.
+    pub fn make_room(&mut self, bytes: usize) {
+        let mut buffer = Zeroizing::new(Vec::with_capacity(bytes + ROOM));
+        buffer.extend_from_slice(&self.buffer);
+        self.buffer = buffer;
+        self.largest = LARGEST.max(bytes + ROOM);
     }
 
     /// Takes more output; gives the frame once its end mark is there.
@@ -43,8 +59,8 @@ impl FrameReader {
     /// # Errors
     /// When the answer is too large, or its end mark does not count what came.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Option<Frame>, Failure> {
-        if self.buffer.len() + bytes.len() > LARGEST {
-            let message = format!("the host answered with more than {} MiB", LARGEST >> 20);
+        if self.buffer.len() + bytes.len() > self.largest {
+            let message = format!("the host answered with more than {} MiB", self.largest >> 20);
             return Err(Failure::new(Phase::Exec, message).hint("log in and look what its shell prints"));
         }
         self.buffer.extend_from_slice(bytes);
@@ -101,11 +117,24 @@ impl FrameReader {
         let body = &bytes[rfind(bytes, begin.as_bytes()).map(|at| at + begin.len()).or(at_once)?..];
         let prefix = format!("{} ", self.nonce);
         let mut frame: Frame = Vec::new();
+        let (mut from, mut at) = (0, 0);
         for line in body.split_inclusive(|b| *b == b'\n') {
-            match line.strip_prefix(prefix.as_bytes()) {
-                Some(mark) => frame.push((String::from_utf8_lossy(mark).trim_end_matches('\n').to_owned(), Vec::new())),
-                None => frame.last_mut()?.1.extend_from_slice(line),
+            if let Some(mark) = line.strip_prefix(prefix.as_bytes()) {
+                match frame.last_mut() {
+                    Some((_, output)) => *output = Zeroizing::new(body[from..at].to_vec()),
+                    None if at > 0 => return None,
+                    None => {}
+                }
+                let mark = String::from_utf8_lossy(mark).trim_end_matches('\n').to_owned();
+                frame.push((mark, Zeroizing::new(Vec::new())));
+                from = at + line.len();
             }
+            at += line.len();
+        }
+        match frame.last_mut() {
+            Some((_, output)) => *output = Zeroizing::new(body[from..].to_vec()),
+            None if !body.is_empty() => return None,
+            None => {}
         }
         Some(frame)
     }
@@ -192,6 +221,7 @@ fn read_root(nonce: &str, word: &str, rest: &str, body: &[u8], root: &mut RootFa
         "stat" => root.entries.extend(records(nonce, body).filter_map(stat)),
         "shut" => root.shut.extend(records(nonce, body).map(exact)),
         "hash" => root.hashes = hashes(body),
+        "manifest" => _ = root.manifests.insert(printable(rest.as_bytes(), 80), manifest(body)),
         "notes" => read_notes(body, root),
         "acl" => root.acls = attributes::acls(body),
         "capabilities" => root.capabilities = attributes::capabilities(body),
@@ -214,9 +244,33 @@ fn read_notes(body: &[u8], root: &mut RootFacts) {
             }
             ["previous", set] => root.previous = Some(printable(set.as_bytes(), 80)),
             ["owed", services] => root.owed.extend(services.split(',').flat_map(ServiceName::new)),
-            _ => _ = root.manifest.take(line),
+            _ => match Receipt::read(line) {
+                Some(receipt) => _ = root.receipts.insert(receipt.run.clone(), receipt),
+                None => _ = root.manifest.take(line),
+            },
         }
     }
+}
+
+fn manifest(body: &[u8]) -> Manifest {
+    let mut manifest = Manifest::default();
+    String::from_utf8_lossy(body).lines().for_each(|line| _ = manifest.take(line));
+    manifest
+}
+
+/// Reads a frame of contents: the files of the tar, by path.
+///
+/// # Errors
+/// When the host could not read them all, or somebody changed them meanwhile.
+pub fn contents(frame: &Frame) -> Result<BTreeMap<String, Secret>, Failure> {
+    if let Some(failure) = failure(frame) {
+        return Err(failure);
+    }
+    let refused = |message: &str| Failure::new(Phase::Exec, message).hint("run this again when nobody is at work there");
+    let body = |word: &str| frame.iter().find(|(mark, _)| mark == word).map(|(_, body)| body);
+    let tar = body("content").ok_or_else(|| refused("the host's answer has gaps"))?;
+    body("given 0").ok_or_else(|| refused("not all of what is there could be read"))?;
+    crate::plan::backup::files_in(tar).map_err(|error| refused(&format!("what the host sent: {error}")))
 }
 
 /// What begins with the nonce and a dot each time, so that a name with a newline cannot pretend to be one.
@@ -368,7 +422,8 @@ mod tests {
     #[test]
     fn noise_around_a_frame_is_dropped() {
         let read = frame("Welcome!\nrc noise\nN begin 1\nN uid 0\nN stat\nN. junk\nN end 2\ntrailing");
-        assert_eq!(read, [("uid 0".to_owned(), vec![]), ("stat".to_owned(), format!("{NONCE}. junk\n").into_bytes())]);
+        let read: Vec<(&str, &[u8])> = read.iter().map(|(mark, body)| (mark.as_str(), &***body)).collect();
+        assert_eq!(read, [("uid 0", &b""[..]), ("stat", format!("{NONCE}. junk\n").as_bytes())]);
     }
 
     #[test]

@@ -75,6 +75,17 @@ pub fn audit_hello(
     (text + "audit\n").into_bytes()
 }
 
+/// The same, to read sealed copies and earlier sets too.
+pub fn backups_hello(nonce: &str, escalation: Escalation, wait: u64, roots: &[(Mode, RemotePath)]) -> Vec<u8> {
+    (opening_lines(nonce, escalation, wait, roots) + "backups\n").into_bytes()
+}
+
+/// Asks for a tar of these, named relative to a root.
+pub fn read_lines<'a>(root: usize, names: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    let names: String = names.map(|name| format!("name {name}\n")).collect();
+    format!("read {root}\n{names}give\n").into_bytes()
+}
+
 fn opening_lines(nonce: &str, escalation: Escalation, wait: u64, roots: &[(Mode, RemotePath)]) -> String {
     let means = match escalation {
         Escalation::None => "none",

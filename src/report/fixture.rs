@@ -6,18 +6,8 @@ use crate::words::{HostName, RunId};
 
 /// The run whose name is `3-20261121T020000Z-7f3a`.
 pub(super) fn audit(hosts: Vec<HostReport>) -> Report {
-    Report {
-        command: "audit",
-        run: RunId::new(3, "2026-11-21T02:00:00Z".parse().unwrap(), 0x7f3a),
-        check: false,
-        diff: false,
-        interrupted: false,
-        would_fix: false,
-        fail_on: Some(Severity::Low),
-        late: Vec::new(),
-        hosts,
-        rotation: None,
-    }
+    let run = RunId::new(3, "2026-11-21T02:00:00Z".parse().unwrap(), 0x7f3a);
+    Report { fail_on: Some(Severity::Low), ..Report::new("audit", run, hosts) }
 }
 
 /// A host that was looked at.

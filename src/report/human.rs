@@ -1,6 +1,6 @@
 //! A report for a person: what changed where, failures folded by cause, and at the end a recap, a line a host, as Ansible users know it.
 
-use super::{Event, FileReport, HostReport, Late, Report, RotationReport, audited};
+use super::{Event, FileReport, HostReport, Late, Report, RotationReport, audited, backup};
 use crate::plan::{Change, Finding};
 use crate::words::{Failure, HostName, Outcome, Period, RunId, plural};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -34,7 +34,8 @@ pub fn human(report: &Report, now: DateTime<Utc>) -> String {
     text.push_str(&failures(report));
     text.extend(report.rotation.iter().map(|rotation| rotation.end_text(now)));
     text.extend(report.late.iter().map(|late| late_line(late, now)));
-    text.push_str(&recap(report));
+    text.push_str(&backup::copies(report));
+    text.push_str(&if report.command.starts_with("backup") { backup::recap(report) } else { recap(report) });
     text
 }
 
@@ -58,6 +59,8 @@ fn section(host: &HostReport, report: &Report, now: DateTime<Utc>) -> String {
     if host.findings.len() > FINDINGS_SHOWN {
         lines.push(format!("  ! and {} more", host.findings.len() - FINDINGS_SHOWN));
     }
+    lines.extend(backup::lines(host, report));
+    lines.extend(host.notes.iter().map(|note| format!("  * {note}")));
     if host.is_put_back {
         lines.push("  < put back: the old values are live again".to_owned());
     }

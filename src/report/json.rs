@@ -1,6 +1,8 @@
 //! A report as one JSON document, `distribute.report/1`. Fields are added, never changed.
 
-use super::{FileReport, HostReport, Late, Report};
+use super::{BackupReport, CopyReport, FileReport, HostReport, Late, Report};
+use crate::plan::backup::Why;
+use crate::words::RunId;
 use crate::words::Outcome;
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
@@ -27,6 +29,9 @@ pub fn json(report: &Report) -> String {
         "late": report.late.iter().map(late_value).collect::<Vec<_>>(),
         "hosts": report.hosts.iter().map(|host| host_value(host, report.diff)).collect::<Vec<_>>(),
     });
+    if report.command.starts_with("backup") {
+        document["copies"] = report.copies.iter().map(copy_value).collect();
+    }
     if let Some(rotation) = &report.rotation {
         document["rotation"] = rotation.json();
     }
@@ -60,8 +65,42 @@ fn host_value(host: &HostReport, diff: bool) -> Value {
         "lock": host.lock,
         "dead_lock": host.dead_lock,
         "live": host.live.as_ref().map(ToString::to_string),
+        "notes": host.notes,
+        "backups": host.backups.iter().map(backup_value).collect::<Vec<_>>(),
         "last_backup": host.last_backup.as_ref().map(ToString::to_string),
     })
+}
+
+fn backup_value(backup: &BackupReport) -> Value {
+    json!({
+        "run": backup.run.to_string(),
+        "made": time(&backup.run),
+        "play": backup.play,
+        "path": backup.path,
+        "why": backup.why.map(Why::as_str),
+        "size": backup.size,
+        "sealed_to": backup.recipients,
+        "state": backup.standing.as_str(),
+        "intact": backup.standing.is_good() && !backup.is_bad(),
+        "deed": backup.deed.as_str(),
+        "problem": backup.problem,
+        "note": backup.note,
+    })
+}
+
+fn copy_value(copy: &CopyReport) -> Value {
+    json!({
+        "run": copy.run.to_string(),
+        "made": time(&copy.run),
+        "path": copy.path.display().to_string(),
+        "size": copy.size,
+        "deed": copy.deed.as_str(),
+        "problem": copy.problem,
+    })
+}
+
+fn time(run: &RunId) -> String {
+    run.time().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 fn file_value(file: &FileReport, diff: bool) -> Value {

@@ -1,6 +1,7 @@
 //! What happened. The engine sends events and gives a `Report`; human text, JSON, JUnit and metrics are readers of it.
 
 mod audited;
+mod backup;
 #[cfg(test)]
 mod fixture;
 mod human;
@@ -13,6 +14,7 @@ use crate::plan::{Change, Finding, KeyChange, Severity};
 use crate::words::{Failure, HostName, Outcome, Period, RunId, ServiceName};
 use chrono::{DateTime, Utc};
 
+pub use backup::{BackupReport, CopyReport, Deed, size};
 pub use human::{human, progress};
 pub use json::json;
 pub use junit::junit;
@@ -49,6 +51,8 @@ pub struct Report {
     pub late: Vec<Late>,
     /// In inventory order.
     pub hosts: Vec<HostReport>,
+    /// Of `backup`: copies of the bundle beside it, the oldest first.
+    pub copies: Vec<CopyReport>,
     /// Of `rotate`.
     pub rotation: Option<RotationReport>,
 }
@@ -98,6 +102,10 @@ pub struct HostReport {
     /// The run that made the live set, and the newest backup.
     pub live: Option<RunId>,
     pub last_backup: Option<RunId>,
+    /// What there is to know, and is not wrong.
+    pub notes: Vec<String>,
+    /// What is sealed there, and what became of it.
+    pub backups: Vec<BackupReport>,
     /// The key that the host proved to have, as OpenSSH writes it.
     pub host_key: Option<String>,
 }
@@ -134,6 +142,8 @@ impl HostReport {
             lock: None,
             dead_lock: None,
             overdue: Vec::new(),
+            notes: Vec::new(),
+            backups: Vec::new(),
             live: None,
             last_backup: None,
             host_key: None,
@@ -145,6 +155,8 @@ impl HostReport {
         self.outcome = failure.phase.outcome();
         self.error = Some(failure);
         // What was planned did not come to be.
+        self.backups.retain(|backup| backup.deed != Deed::Made);
+        self.backups.iter_mut().filter(|backup| backup.deed == Deed::Removed).for_each(|backup| backup.deed = Deed::None);
         if !self.switched {
             self.files.clear();
             self.kept.clear();
@@ -164,6 +176,29 @@ impl HostReport {
 }
 
 impl Report {
+    /// Of hosts alone; what else there is to say is filled in.
+    pub fn new(command: &'static str, run: RunId, hosts: Vec<HostReport>) -> Self {
+        Self {
+            command,
+            run,
+            check: false,
+            diff: false,
+            interrupted: false,
+            would_fix: false,
+            fail_on: None,
+            late: Vec::new(),
+            hosts,
+            copies: Vec::new(),
+            rotation: None,
+        }
+    }
+
+    /// Is there a backup that cannot be relied on?
+    pub fn has_bad_backups(&self) -> bool {
+        let backups = self.hosts.iter().flat_map(|host| &host.backups);
+        backups.map(|backup| &backup.problem).chain(self.copies.iter().map(|copy| &copy.problem)).any(Option::is_some)
+    }
+
     /// How many hosts came to this outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
         self.hosts.iter().filter(|host| host.outcome == outcome).count()
@@ -215,7 +250,7 @@ impl Report {
             () if self.interrupted => 130,
             () if self.count(Outcome::Failed) > 0 || self.has_failed() => 2,
             () if self.count(Outcome::Unreachable) > 0 => 4,
-            () if self.is_departed() || !self.late.is_empty() => 3,
+            () if self.is_departed() || self.has_bad_backups() || !self.late.is_empty() => 3,
             () if self.rotation.as_ref().is_some_and(RotationReport::has_missed) => 3,
             () => 0,
         }

@@ -1,5 +1,6 @@
 //! The smallest nouns. This room knows nobody; everybody knows it.
 
+pub mod as_text;
 mod error;
 mod failure;
 mod generator;

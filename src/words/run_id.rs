@@ -1,7 +1,7 @@
 //! `RunId`: one invocation, named once: `42-20261121T020000Z-7f3a`. Names begin with the generation, so no clock decides an order.
 
 use super::{Error, Result};
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,12 +18,17 @@ pub struct RunId {
 impl RunId {
     /// `random` is shown as four hexadecimal digits; seconds are the finest time kept.
     pub fn new(generation: u64, time: DateTime<Utc>, random: u16) -> Self {
-        Self { generation, time, random }
+        Self { generation, time: time.trunc_subsecs(0), random }
     }
 
     /// The generation of the bundle that the run brings.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// For what the run found before it changed anything: the same run, a second earlier, so that it sorts before.
+    pub fn just_before(&self) -> Self {
+        Self { time: self.time - chrono::TimeDelta::seconds(1), ..self.clone() }
     }
 
     /// When the run began, by the clock of the machine that ran it.

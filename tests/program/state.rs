@@ -46,9 +46,15 @@ pub fn assert_tidy(host: &Host, want: &Want) {
     let sets = names(&secrets).into_iter().filter(|name| name.starts_with("..") && name != "..data");
     let sets: Vec<_> = sets.filter(|name| !name.starts_with("..kept")).collect();
     assert!(sets.len() <= 2 && sets.contains(&live.display().to_string()), "{sets:?}, live {live:?}");
-    for name in names(&host.root_at(".distribute")) {
+    let backups: Vec<_> = names(&host.root_at("backups")).into_iter().filter(|name| name != "key.age").collect();
+    let records = names(&host.root_at(".distribute"));
+    let receipts: Vec<_> = records.iter().filter_map(|name| name.strip_prefix("receipt.")).collect();
+    let sealed: Vec<_> = backups.iter().filter_map(|name| name.strip_suffix(".tar.gz.age")).collect();
+    assert_eq!(receipts, sealed, "a receipt for each backup");
+    for name in records {
         let manifest = name.strip_prefix("manifest.").is_some_and(|set| sets.iter().any(|known| known == set));
-        assert!(manifest || matches!(name.as_str(), "generation" | "previous"), "left over: {name}");
+        let receipt = name.starts_with("receipt.");
+        assert!(manifest || receipt || matches!(name.as_str(), "generation" | "previous"), "left over: {name}");
     }
     let links = names(&secrets).into_iter().filter(|name| !name.starts_with(".."));
     let wanted: Vec<_> = want.set.link_names().into_iter().collect();

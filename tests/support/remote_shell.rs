@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each part of the test uses some of it")]
 
 use distribute::inventory::Escalation;
+use distribute::bundle::Origin;
+use distribute::plan::backup::{Backup, Why};
 use distribute::plan::{Audit, DesiredFile, DesiredService, DesiredSet, HostFacts, Purpose, Transaction};
 use distribute::playbook::Access;
 use distribute::remote::{self, Frame, FrameReader, Pushed};
@@ -331,6 +333,7 @@ impl Want {
             false => (name(Uid::effective().as_raw()), name(Gid::effective().as_raw())),
         };
         let set = DesiredSet {
+            host: HostName::new("web1").unwrap(),
             play: PlayName::new("play").unwrap(),
             root: host.root(),
             access: Access { owner, group, mode: Mode::new(0o600), directory_mode: Mode::new(0o700) },
@@ -350,6 +353,7 @@ impl Want {
         self.set.files.push(DesiredFile {
             path: path.to_owned(),
             service: ServiceName::new(service).unwrap(),
+            origin: Origin::default(),
             sha256: sha256(content.expose()),
             content,
             keys: Vec::new(),
@@ -399,7 +403,7 @@ impl Want {
 
     fn with_purpose<T>(&self, then: impl FnOnce(&Purpose) -> T) -> T {
         let mac = |bytes: &[u8]| sha256(bytes)[..16].to_owned();
-        let seal = |set: &DesiredSet| Ok(format!("age-encryption.org/v1 {} files", set.files.len()).into_bytes());
+        let seal = |backup: &Backup| Ok(format!("age-encryption.org/v1 {} files", backup.files.len()).into_bytes());
         then(&Purpose {
             run: &self.run,
             bundle_id: &self.bundle,
@@ -408,6 +412,8 @@ impl Want {
             is_way_back: false,
             heeds_lock: true,
             mac: &mac,
+            why: Why::Deploy,
+            recipients: &[],
             seal: &seal,
         })
     }

@@ -454,18 +454,12 @@ impl<'p> Saga<'p> {
             let separator = if self.told.message.is_empty() { "" } else { "; " };
             self.told.message = format!("{}{separator}{text}", self.told.message);
         }
-        let (check, diff) = (self.shared.check, self.shared.diff);
         let report = Report {
-            command: "rotate",
-            run: self.run.clone(),
-            check,
-            diff,
+            check: self.shared.check,
+            diff: self.shared.diff,
             interrupted: self.sources.interrupt.has_come(),
-            would_fix: false,
-            fail_on: None,
-            late: Vec::new(),
-            hosts: self.reports,
             rotation: Some(self.told),
+            ..Report::new("rotate", self.run.clone(), self.reports)
         };
         // Only what cron would have done counts as a run of it.
         if self.is_for_due {

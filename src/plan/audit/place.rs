@@ -50,7 +50,7 @@ impl<'a> Known<'a> {
         let all = files.iter().chain(wanted.keys());
         let links = all.map(|path| path.split('/').next().unwrap_or(path)).collect();
         let directories = files.iter().flat_map(|path| super::ancestors(path)).collect();
-        Self { files, directories, wanted, links, surplus: is.surplus_backups(0).into_iter().collect() }
+        Self { files, directories, wanted, links, surplus: is.surplus_backups().into_iter().collect() }
     }
 }
 
@@ -173,6 +173,12 @@ impl Auditor<'_> {
             Some(set) if policy::run_of_set(set).is_some() && is_there(set) => Place::Beside,
             Some(set) if policy::run_of_set(set).is_some() => {
                 Place::OwnLeftover(Rule::Leftover, "what is known of a set that is gone")
+            }
+            _ if policy::run_of_receipt(name).is_some_and(|run| !self.is.is_without_backup(&run)) => {
+                Place::Ours(Access::private(policy::FILE, false))
+            }
+            _ if policy::run_of_receipt(name).is_some() => {
+                Place::OwnLeftover(Rule::Leftover, "what is known of a backup that is gone")
             }
             _ if ["generation", "previous", "owed"].contains(&name) => {
                 Place::Ours(Access::private(policy::FILE, false))

@@ -42,6 +42,8 @@ fn audit(want: &DesiredSet, facts: &HostFacts) -> (Audit, Transaction) {
         is_way_back: false,
         heeds_lock: false,
         mac: &|bytes| format!("mac-{}", String::from_utf8_lossy(bytes)),
+        why: crate::plan::backup::Why::Deploy,
+        recipients: &[],
         seal: &|_| Ok(Vec::new()),
     };
     let host = "web1".parse().unwrap();

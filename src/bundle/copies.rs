@@ -47,7 +47,9 @@ impl BundleFile {
         for entry in entries {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
-            let Some(run) = name.to_str().and_then(|name| name.strip_suffix(".age")?.parse::<RunId>().ok()) else { continue };
+            let Some(run) = name.to_str().and_then(|name| name.strip_suffix(".age")?.parse::<RunId>().ok()) else {
+                continue;
+            };
             copies.push((run, entry.path(), entry.metadata().map_err(failed)?.len()));
         }
         copies.sort_by(|one, other| one.0.cmp(&other.0));

@@ -48,7 +48,8 @@ impl Bundle {
     /// When it is damaged, with a hint; without one when no key at hand opens it.
     pub fn open_backup(&self, sealed_bytes: &[u8], unlock: &Unlock) -> Result<zeroize::Zeroizing<Vec<u8>>> {
         let key = self.backup_key.as_ref().ok_or_else(|| lacking("backup key"))?;
-        let damaged = || Error::new("it is cut off or altered").hint("another backup may be whole: distribute backup verify");
+        let damaged =
+            || Error::new("it is cut off or altered").hint("another backup may be whole: distribute backup verify");
         let backup = sealed::Sealed::read(sealed_bytes).map_err(|_| damaged())?;
         match backup.open_with_keys(&sealed::identities(key.expose())?) {
             Ok(clear) => Ok(clear),

@@ -29,7 +29,13 @@ impl Bundle {
     }
 
     /// Of a plain file as this host gets it.
-    pub fn origin_of_file(&self, service: &ServiceName, file: &FileName, host: &HostName, groups: &[GroupName]) -> Origin {
+    pub fn origin_of_file(
+        &self,
+        service: &ServiceName,
+        file: &FileName,
+        host: &HostName,
+        groups: &[GroupName],
+    ) -> Origin {
         let effective = self.effective(&SecretName::file(service, file), host, groups);
         Origin { documents: effective.iter().map(SecretName::document).collect(), overrides: BTreeMap::new() }
     }

@@ -138,7 +138,12 @@ impl Record {
             created: self.created,
             recipients: self.recipients.clone(),
             fingerprint_key: self.fingerprint_key.clone(),
-            enrolments: self.enrolments.get_key_value(host).map(|(host, enrolment)| (host.clone(), enrolment.clone())).into_iter().collect(),
+            enrolments: self
+                .enrolments
+                .get_key_value(host)
+                .map(|(host, enrolment)| (host.clone(), enrolment.clone()))
+                .into_iter()
+                .collect(),
             secrets: names.map(known).collect(),
             ..Self::default()
         }

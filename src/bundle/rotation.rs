@@ -4,7 +4,7 @@
 use super::layout::SecretName;
 use super::opened::Bundle;
 use super::record::moment;
-use crate::words::{as_text, RunId, Secret};
+use crate::words::{RunId, Secret, as_text};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

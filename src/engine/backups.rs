@@ -71,8 +71,11 @@ impl Visit {
         self.refuse_unprivileged(facts.uid)?;
         for (set, root) in self.plan.sets.iter().zip(&facts.roots) {
             if root.closed {
-                return Err(Failure::new(Phase::Become, format!("user `{}` cannot look into {}", self.plan.endpoint.user, set.root))
-                    .hint("set become = \"sudo\" (or \"doas\") for this host in the inventory"));
+                return Err(Failure::new(
+                    Phase::Become,
+                    format!("user `{}` cannot look into {}", self.plan.endpoint.user, set.root),
+                )
+                .hint("set become = \"sudo\" (or \"doas\") for this host in the inventory"));
             }
         }
         facts.roots.iter().for_each(|root| self.see(root));
@@ -87,7 +90,9 @@ impl Visit {
         let purpose = self.run.purpose();
         let reports = self.pairs(facts).flat_map(|(set, root)| {
             let held = backup::held(set, root, &purpose);
-            held.into_iter().map(|held| BackupReport::new(&set.play, set.root.join(&held.path), &held)).collect::<Vec<_>>()
+            held.into_iter()
+                .map(|held| BackupReport::new(&set.play, set.root.join(&held.path), &held))
+                .collect::<Vec<_>>()
         });
         self.report.backups = reports.collect();
     }
@@ -100,9 +105,14 @@ impl Visit {
             let read = talk.read(self.stop.clone(), self.run.look, index, &names, bytes).await?;
             let purpose = self.run.purpose();
             let present = backup::present(set, root, &self.run.id, self.run.why, read, &purpose);
-            let edited: Vec<&str> = present.label.files.iter().filter(|file| file.edited).map(|file| &*file.path).collect();
+            let edited: Vec<&str> =
+                present.label.files.iter().filter(|file| file.edited).map(|file| &*file.path).collect();
             if !edited.is_empty() {
-                self.report.notes.push(format!("{}: changed by hand, and backed up as it is: {}", set.root, edited.join(", ")));
+                self.report.notes.push(format!(
+                    "{}: changed by hand, and backed up as it is: {}",
+                    set.root,
+                    edited.join(", ")
+                ));
             }
             transactions.push(Transaction::keep(set, root, facts.uid, &purpose, &present)?);
         }
@@ -171,7 +181,9 @@ impl Visit {
         let purpose = self.run.purpose();
         let held: Vec<(String, HeldBackup)> = self
             .pairs(after)
-            .flat_map(|(set, root)| backup::held(set, root, &purpose).into_iter().map(|one| (set.root.join(&one.path), one)))
+            .flat_map(|(set, root)| {
+                backup::held(set, root, &purpose).into_iter().map(|one| (set.root.join(&one.path), one))
+            })
             .collect();
         let is_done = |report: &BackupReport| {
             let there = held.iter().find(|(path, _)| *path == report.path);
@@ -185,7 +197,8 @@ impl Visit {
             None => Ok(()),
             Some(report) => {
                 let message = format!("the host took everything, and {} is still not as it should be", report.path);
-                Err(Failure::new(Phase::Switch, message).hint("somebody else may be at work there: run distribute backup list"))
+                Err(Failure::new(Phase::Switch, message)
+                    .hint("somebody else may be at work there: run distribute backup list"))
             }
         }
     }
@@ -228,8 +241,7 @@ impl Visit {
     pub(super) async fn sealed(&self, talk: &mut Talk, root: usize, held: &HeldBackup) -> Result<Secret, Failure> {
         let names = std::slice::from_ref(&held.path);
         let mut read = talk.read(self.stop.clone(), self.run.look, root, names, held.size + 64 * 1024).await?;
-        read.remove(&held.path)
-            .ok_or_else(|| Failure::new(Phase::Exec, format!("{} is not a plain file", held.path)))
+        read.remove(&held.path).ok_or_else(|| Failure::new(Phase::Exec, format!("{} is not a plain file", held.path)))
     }
 }
 

@@ -75,7 +75,8 @@ impl Backup {
             let gzip = flate2::write::GzEncoder::new(&mut *packed, flate2::Compression::default());
             let mut archive = tar::Builder::new(gzip);
             let known = known.map(|(name, content)| (name, content, policy::FILE));
-            let files = self.label.files.iter().filter_map(|file| Some((&*file.path, self.files.get(&file.path)?, file.mode)));
+            let files =
+                self.label.files.iter().filter_map(|file| Some((&*file.path, self.files.get(&file.path)?, file.mode)));
             for (path, content, mode) in known.into_iter().chain(files) {
                 let mut header = tar::Header::new_gnu();
                 header.set_mode(mode.bits());

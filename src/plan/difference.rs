@@ -331,10 +331,8 @@ impl Difference<'_> {
 
     /// A backup and its receipt, as far as they are there.
     pub fn paths_of_backup(&self, run: &RunId) -> Vec<String> {
-        let paths = [
-            format!("backups/{}", policy::backup_name(run)),
-            format!(".distribute/{}", policy::receipt_name(run)),
-        ];
+        let paths =
+            [format!("backups/{}", policy::backup_name(run)), format!(".distribute/{}", policy::receipt_name(run))];
         paths.into_iter().filter(|path| self.facts.entries.contains_key(path)).collect()
     }
 

@@ -4,5 +4,5 @@
 mod reply;
 mod request;
 
-pub use reply::{Frame, FrameReader, Pushed, look, push, contents};
-pub use request::{audit_hello, command, hello, opening, part_lines, payload, push_line, backups_hello, read_lines};
+pub use reply::{Frame, FrameReader, Pushed, contents, look, push};
+pub use request::{audit_hello, backups_hello, command, hello, opening, part_lines, payload, push_line, read_lines};

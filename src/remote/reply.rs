@@ -266,7 +266,8 @@ pub fn contents(frame: &Frame) -> Result<BTreeMap<String, Secret>, Failure> {
     if let Some(failure) = failure(frame) {
         return Err(failure);
     }
-    let refused = |message: &str| Failure::new(Phase::Exec, message).hint("run this again when nobody is at work there");
+    let refused =
+        |message: &str| Failure::new(Phase::Exec, message).hint("run this again when nobody is at work there");
     let body = |word: &str| frame.iter().find(|(mark, _)| mark == word).map(|(_, body)| body);
     let tar = body("content").ok_or_else(|| refused("the host's answer has gaps"))?;
     body("given 0").ok_or_else(|| refused("not all of what is there could be read"))?;

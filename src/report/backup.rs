@@ -1,7 +1,7 @@
 //! `BackupReport`: a sealed copy on a host, and what a run did with it.
 
-use crate::plan::backup::{HeldBackup, Standing, Why};
 use super::{HostReport, Report};
+use crate::plan::backup::{HeldBackup, Standing, Why};
 use crate::words::{Outcome, PlayName, RunId, plural};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -130,7 +130,9 @@ pub(super) fn lines(host: &HostReport, report: &Report) -> Vec<String> {
 
 /// Copies of the bundle, as a section of their own.
 pub(super) fn copies(report: &Report) -> String {
-    let is_told = |copy: &&CopyReport| is_list(report) || copy.problem.is_some() || !matches!(copy.deed, Deed::None | Deed::Opened);
+    let is_told = |copy: &&CopyReport| {
+        is_list(report) || copy.problem.is_some() || !matches!(copy.deed, Deed::None | Deed::Opened)
+    };
     let mut lines = Vec::new();
     for copy in report.copies.iter().filter(is_told) {
         let mark = match (copy.deed, &copy.problem) {
@@ -161,7 +163,8 @@ pub(super) fn recap(report: &Report) -> String {
     for host in &report.hosts {
         let count = |meant: &dyn Fn(&BackupReport) -> bool| host.backups.iter().filter(|backup| meant(backup)).count();
         let there = count(&|backup| backup.deed != Deed::Removed);
-        let (made, removed) = (count(&|backup| backup.deed == Deed::Made), count(&|backup| backup.deed == Deed::Removed));
+        let (made, removed) =
+            (count(&|backup| backup.deed == Deed::Made), count(&|backup| backup.deed == Deed::Removed));
         let bad = count(&|backup| backup.is_bad() || !backup.standing.is_good());
         let is = |outcome| usize::from(host.outcome == outcome);
         let (unreachable, failed, skipped) = (is(Outcome::Unreachable), is(Outcome::Failed), is(Outcome::Skipped));
@@ -193,9 +196,17 @@ fn row(backup: &BackupReport) -> String {
     let sealed_to = match backup.recipients.as_deref() {
         None => "?".to_owned(),
         Some([]) => "the bundle".to_owned(),
-        Some(recipients) => format!("the bundle, {}", recipients.iter().map(|one| short(one)).collect::<Vec<_>>().join(", ")),
+        Some(recipients) => {
+            format!("the bundle, {}", recipients.iter().map(|one| short(one)).collect::<Vec<_>>().join(", "))
+        }
     };
-    format!("{}  {}  {why:<8}  {:>9}  {:<10}  {sealed_to}", backup.run, time(&backup.run), size(backup.size), backup.standing)
+    format!(
+        "{}  {}  {why:<8}  {:>9}  {:<10}  {sealed_to}",
+        backup.run,
+        time(&backup.run),
+        size(backup.size),
+        backup.standing
+    )
 }
 
 /// As much of a public key as tells it from others.

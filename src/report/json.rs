@@ -2,17 +2,19 @@
 
 use super::{BackupReport, CopyReport, FileReport, HostReport, Late, Report};
 use crate::plan::backup::Why;
-use crate::words::RunId;
 use crate::words::Outcome;
+use crate::words::RunId;
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 /// The document as text, for stdout.
 pub fn json(report: &Report) -> String {
     let count = |outcome| report.count(outcome);
+    let (command, subcommand) =
+        report.command.split_once(' ').map_or((report.command, None), |(one, two)| (one, Some(two)));
     let mut document = json!({
         "schema": "distribute.report/1",
-        "command": report.command,
+        "command": command,
         "run": report.run.to_string(),
         "check": report.check,
         "interrupted": report.interrupted,
@@ -29,7 +31,10 @@ pub fn json(report: &Report) -> String {
         "late": report.late.iter().map(late_value).collect::<Vec<_>>(),
         "hosts": report.hosts.iter().map(|host| host_value(host, report.diff)).collect::<Vec<_>>(),
     });
-    if report.command.starts_with("backup") {
+    if let Some(subcommand) = subcommand {
+        document["subcommand"] = subcommand.into();
+    }
+    if command == "backup" {
         document["copies"] = report.copies.iter().map(copy_value).collect();
     }
     if let Some(rotation) = &report.rotation {

@@ -156,7 +156,10 @@ impl HostReport {
         self.error = Some(failure);
         // What was planned did not come to be.
         self.backups.retain(|backup| backup.deed != Deed::Made);
-        self.backups.iter_mut().filter(|backup| backup.deed == Deed::Removed).for_each(|backup| backup.deed = Deed::None);
+        self.backups
+            .iter_mut()
+            .filter(|backup| backup.deed == Deed::Removed)
+            .for_each(|backup| backup.deed = Deed::None);
         if !self.switched {
             self.files.clear();
             self.kept.clear();

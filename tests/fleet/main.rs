@@ -25,6 +25,7 @@ mod audit_consumers;
 mod audit_content;
 mod audit_surroundings;
 mod audit_trouble;
+mod backups;
 mod contract;
 mod enrolment;
 mod example;

@@ -1,8 +1,8 @@
 //! A driver for the remote program: a real shell runs the exec command, and the bytes that go to it are those that go over the wire.
 #![allow(dead_code, reason = "each part of the test uses some of it")]
 
-use distribute::inventory::Escalation;
 use distribute::bundle::Origin;
+use distribute::inventory::Escalation;
 use distribute::plan::backup::{Backup, Why};
 use distribute::plan::{Audit, DesiredFile, DesiredService, DesiredSet, HostFacts, Purpose, Transaction};
 use distribute::playbook::Access;

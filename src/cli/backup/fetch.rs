@@ -3,7 +3,6 @@
 use super::{Chosen, go};
 use crate::cli::Shared;
 use crate::cli::fleet::{self, Moment};
-use crate::cli::last_runs;
 use crate::cli::shared::Timeout;
 use crate::cli::sources::Sources;
 use crate::engine::{BackupWork, Intent, Read, Reader};
@@ -38,7 +37,6 @@ pub fn run(args: &Args, shared: &Shared) -> Result<ExitCode> {
         keep_keys(&shelf, &report, &sources)?;
     }
     shared.say(format_args!("to {}", shelf.shown()));
-    last_runs::note(shared, &report, moment.now);
     fleet::conclude(shared, &report, moment.now)
 }
 

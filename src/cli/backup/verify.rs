@@ -3,7 +3,6 @@
 use super::{Chosen, Opener, go};
 use crate::cli::Shared;
 use crate::cli::fleet::{self, Moment};
-use crate::cli::last_runs;
 use crate::cli::shared::Timeout;
 use crate::cli::sources::Sources;
 use crate::engine::{BackupWork, Intent, Read, Reader};
@@ -30,7 +29,6 @@ pub fn run(args: &Args, shared: &Shared) -> Result<ExitCode> {
     let mut report = go("backup verify", work, Intent::Look, &args.timeout, shared, &sources, moment)?;
     compare(&mut report, &labels.lock().expect("nobody panics while reading"));
     report.copies = sources.store().verified_copies()?;
-    last_runs::note(shared, &report, moment.now);
     fleet::conclude(shared, &report, moment.now)
 }
 

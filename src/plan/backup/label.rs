@@ -2,7 +2,7 @@
 
 use super::Why;
 use crate::plan::{DesiredFile, DesiredSet, policy};
-use crate::words::{printable, as_text, Error, HostName, Mode, PlayName, Result, RunId, ServiceName};
+use crate::words::{Error, HostName, Mode, PlayName, Result, RunId, ServiceName, as_text, printable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -103,9 +103,13 @@ impl Label {
     pub fn is_not_of(&self, set: &DesiredSet, run: &RunId, bundle_id: &str) -> Option<String> {
         let Self { host, root, .. } = self;
         match () {
-            () if self.bundle != bundle_id => Some(format!("it is of another bundle ({})", printable(self.bundle.as_bytes(), 64))),
+            () if self.bundle != bundle_id => {
+                Some(format!("it is of another bundle ({})", printable(self.bundle.as_bytes(), 64)))
+            }
             () if *host != set.host => Some(format!("it is the backup of another host, {host}")),
-            () if *root != set.root.as_str() => Some(format!("it is the backup of another place, {}", printable(root.as_bytes(), 200))),
+            () if *root != set.root.as_str() => {
+                Some(format!("it is the backup of another place, {}", printable(root.as_bytes(), 200)))
+            }
             () if self.run != *run => Some(format!("it is the backup of another run, {}", self.run)),
             () => None,
         }

@@ -13,12 +13,17 @@ use std::collections::BTreeMap;
 pub fn names_of_present(set: &DesiredSet, facts: &RootFacts) -> Result<(Vec<String>, u64), Failure> {
     let live = facts.live.as_deref().filter(|live| policy::run_of_set(live).is_some());
     let Some(live) = live else {
-        return Err(Failure::new(Phase::Exec, format!("{}/secrets holds no set of ours: there is nothing to back up", set.root))
-            .hint(format!("put its secrets there first: distribute setup --hosts {}", set.host)));
+        return Err(Failure::new(
+            Phase::Exec,
+            format!("{}/secrets holds no set of ours: there is nothing to back up", set.root),
+        )
+        .hint(format!("put its secrets there first: distribute setup --hosts {}", set.host)));
     };
     let mut names = vec![format!("secrets/{live}")];
     names.extend(replaced(set, facts).map(|name| format!("secrets/{name}")));
-    let is_below = |path: &str| names.iter().any(|name| path.strip_prefix(&**name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    let is_below = |path: &str| {
+        names.iter().any(|name| path.strip_prefix(&**name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    };
     let sizes = facts.entries.iter().filter(|(path, stat)| stat.kind == Kind::File && is_below(path));
     // A header, and the rest of a block, for each.
     let bytes = sizes.map(|(_, stat)| stat.size + 1536).sum::<u64>() + 64 * 1024;
@@ -61,7 +66,8 @@ pub fn present(
     }
     let mut label = Label::empty(set, run, why, purpose.bundle_id);
     label.of = policy::run_of_set(live);
-    label.files = files.iter().map(|(path, content)| labelled(set, facts, path, &places[path], content, purpose)).collect();
+    label.files =
+        files.iter().map(|(path, content)| labelled(set, facts, path, &places[path], content, purpose)).collect();
     let vault_password = set.vault_password.clone();
     Backup { label, files, vault_password, keepsake: Secret::new(Vec::new()) }
 }

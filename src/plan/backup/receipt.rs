@@ -65,7 +65,8 @@ impl Receipt {
     pub fn read(line: &str) -> Option<Self> {
         let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
         let is_word = |text: &str| text.len() <= 200 && text.bytes().all(|b| b.is_ascii_graphic());
-        let ["receipt", run, why, size, sha256, bundle, recipients, mac] = line.split(' ').collect::<Vec<_>>()[..] else {
+        let ["receipt", run, why, size, sha256, bundle, recipients, mac] = line.split(' ').collect::<Vec<_>>()[..]
+        else {
             return None;
         };
         let recipients = recipients.split(',').filter(|recipient| *recipient != "-");
@@ -78,7 +79,8 @@ impl Receipt {
             recipients: recipients.map(str::to_owned).collect(),
             mac: mac.to_owned(),
         };
-        let is_sound = is_hex(sha256) && is_word(mac) && is_word(bundle) && receipt.recipients.iter().all(|one| is_word(one));
+        let is_sound =
+            is_hex(sha256) && is_word(mac) && is_word(bundle) && receipt.recipients.iter().all(|one| is_word(one));
         is_sound.then_some(receipt)
     }
 }

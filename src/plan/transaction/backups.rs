@@ -62,7 +62,9 @@ impl Transaction {
     /// The backups that it brings, as they will lie there.
     pub fn sealed(&self) -> Vec<HeldBackup> {
         let receipts = self.staged.iter().filter_map(|staged| match staged {
-            Staged::File { path, content } if path.starts_with("receipt-") => Receipt::read(std::str::from_utf8(content.expose()).ok()?.trim_end()),
+            Staged::File { path, content } if path.starts_with("receipt-") => {
+                Receipt::read(std::str::from_utf8(content.expose()).ok()?.trim_end())
+            }
             _ => None,
         });
         let held = |receipt: Receipt| HeldBackup {

@@ -343,10 +343,9 @@ impl Difference<'_> {
         self.surplus(0, &[live, newest])
     }
 
-    /// The same when there is one more, and, where a new set comes with it, the live one goes.
-    pub fn surplus_with_one_more(&self, live_goes: bool) -> Vec<String> {
-        let live = self.live_set().and_then(policy::run_of_set).filter(|_| !live_goes);
-        self.surplus(1, &[live])
+    /// The same when so many more are coming, and the one of this run is that of the set which is live then.
+    pub fn surplus_with_more(&self, coming: usize, live: Option<RunId>) -> Vec<String> {
+        self.surplus(coming, &[live])
     }
 
     fn surplus(&self, coming: usize, spared: &[Option<RunId>]) -> Vec<String> {

@@ -17,6 +17,7 @@ mod filter;
 mod finding;
 mod policy;
 mod refusal;
+pub mod restore;
 pub mod rotation;
 mod rule;
 mod step;

@@ -28,6 +28,8 @@ pub enum Step {
     Put { staged: String, path: String },
     /// The staged set lies beside the live one.
     Set(String),
+    /// This set, which lies there from an earlier run, is to be the live one again.
+    Return(String),
     /// A file that somebody else wrote is kept under another name as well.
     Keep { path: String, kept: String },
     /// Something that is no file is moved out of the way.

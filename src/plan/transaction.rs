@@ -3,6 +3,7 @@
 //! It is made after the host said what is there and before anything is written. `--check` shows it; a run sends it.
 
 mod backups;
+mod restore;
 
 use super::backup::{Backup, Receipt, Why};
 use super::difference::{Difference, Place, can_travel, is_lock_record};
@@ -64,13 +65,18 @@ impl Transaction {
 
 struct Builder<'a> {
     is: Difference<'a>,
+    /// A set that is still there and is to be live again, in place of a new one.
+    before: Option<String>,
+    /// What is live, where nothing sealed says it yet.
+    replaced: Option<&'a Backup>,
     out: Transaction,
 }
 
 impl<'a> Builder<'a> {
     fn of(want: &'a DesiredSet, facts: &'a RootFacts, uid: u32, purpose: &'a Purpose<'a>) -> Result<Self, Failure> {
         refuse(want, facts, uid, purpose)?;
-        Ok(Self { is: Difference { want, facts, purpose }, out: Transaction::default() })
+        let is = Difference { want, facts, purpose };
+        Ok(Self { is, before: None, replaced: None, out: Transaction::default() })
     }
 
     fn compare(&mut self) -> Result<(), Failure> {
@@ -98,11 +104,16 @@ impl<'a> Builder<'a> {
         self.fence();
         self.out.steps.extend(directories);
         self.remove(leftovers);
-        if new_set {
-            self.stage_set(&mut puts)?;
+        if new_set && let Some(replaced) = self.replaced {
+            self.stage_backup(&mut puts, "replaced", replaced)?;
+        }
+        match self.before.clone() {
+            Some(before) if new_set => self.stage_set_before(&mut puts, before),
+            _ if new_set => self.stage_set(&mut puts)?,
+            _ => {}
         }
         self.stage(&mut puts, "owed", ".distribute/owed".to_owned(), owed_text(&owed), !owed.is_empty());
-        self.sync(&puts, new_set);
+        self.sync(&puts, new_set && self.before.is_none());
         self.out.steps.push(Step::Phase(Phase::Switch));
         if !keeping.is_empty() {
             self.keep(&policy::kept_name(self.is.purpose.run), keeping);
@@ -215,15 +226,26 @@ impl<'a> Builder<'a> {
             text(manifest.to_text()),
             true,
         );
-        if let Some(live) = self.is.live_set() {
-            let previous = text(format!("previous {live}\n"));
-            self.stage(puts, "previous", ".distribute/previous".to_owned(), previous, true);
-        }
+        self.stage_previous(puts);
         self.stage_copy(puts, self.is.purpose.run)?;
         self.stage(puts, "generation", ".distribute/generation".to_owned(), self.generation(), true);
         puts.push(Put { staged: "set".to_owned(), step: Step::Set(set.clone()) });
         self.out.staged.push(Staged::Link { path: "data".to_owned(), target: set });
         Ok(())
+    }
+
+    /// The set before as it is: it lies there, with its manifest and its sealed copy.
+    fn stage_set_before(&mut self, puts: &mut Vec<Put>, set: String) {
+        self.stage_previous(puts);
+        puts.push(Put { staged: String::new(), step: Step::Return(set.clone()) });
+        self.out.staged.push(Staged::Link { path: "data".to_owned(), target: set });
+    }
+
+    fn stage_previous(&mut self, puts: &mut Vec<Put>) {
+        if let Some(live) = self.is.live_set() {
+            let previous = text(format!("previous {live}\n"));
+            self.stage(puts, "previous", ".distribute/previous".to_owned(), previous, true);
+        }
     }
 
     fn manifest(&self) -> Manifest {
@@ -268,7 +290,8 @@ impl<'a> Builder<'a> {
     }
 
     fn sync(&mut self, puts: &[Put], new_set: bool) {
-        let mut paths: Vec<String> = puts.iter().map(|put| put.staged.clone()).collect();
+        let staged = puts.iter().map(|put| put.staged.clone());
+        let mut paths: Vec<String> = staged.filter(|staged| !staged.is_empty()).collect();
         if new_set {
             paths.extend(
                 self.is.want.set_directories().iter().filter(|below| !below.is_empty()).map(|below| staged_set(below)),
@@ -419,13 +442,15 @@ impl<'a> Builder<'a> {
         let mut paths = self.is.obsolete_links();
         if let (Some(previous), Some(live)) = (&self.is.facts.previous, self.is.live_set())
             && previous != live
+            && self.before.as_ref() != Some(previous)
             && policy::run_of_set(previous).is_some()
         {
             paths.push(format!("secrets/{previous}"));
             paths.push(format!(".distribute/{}", policy::manifest_name(previous)));
         }
-        // The one that this run adds counts too.
-        paths.extend(self.is.surplus_with_one_more(true));
+        // Those that this run adds count too.
+        let coming = usize::from(self.before.is_none()) + usize::from(self.replaced.is_some());
+        paths.extend(self.is.surplus_with_more(coming, self.before.as_deref().and_then(policy::run_of_set)));
         self.remove(paths);
         self.keep_whole();
     }

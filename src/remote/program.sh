@@ -632,11 +632,13 @@ roll_back() {
     fi
     if ln -s "$live" "$part/back" && mv -fT "$part/back" secrets/..data; then
         sync secrets
-        fresh=$switched
-        rm -f ".distribute/manifest.$switched" .distribute/previous
+        rm -f .distribute/previous
         [ -z "$was_previous" ] || { printf '%s\n' "$was_previous" >"$part/previous" && mv -fT "$part/previous" .distribute/previous; }
-        # Nor is its sealed copy one of the backups: it was never live for good.
-        rm -f "backups/${switched#..}.tar.gz.age" ".distribute/receipt.${switched#..}"
+        if [ "$switched" != "$returning" ]; then
+            fresh=$switched
+            # Nor is its sealed copy one of the backups: it was never live for good.
+            rm -f ".distribute/manifest.$switched" "backups/${switched#..}.tar.gz.age" ".distribute/receipt.${switched#..}"
+        fi
         act
         say "back $live"
     else
@@ -652,6 +654,7 @@ carry_out() {
     due=stage
     was_previous=''
     switched=''
+    returning=''
     set --
     while IFS= read -r line <&3; do
         if [ "$line" = 'phase switch' ]; then due=switch; fi
@@ -703,11 +706,17 @@ carry_out() {
             fresh=${line#set }
             mv -T "$part/set" "secrets/$fresh" || fail "cannot put the new set into $path/secrets"
             ;;
+        'return '*)
+            returning=${line#return }
+            if [ -L "secrets/$returning" ] || ! [ -d "secrets/$returning" ]; then
+                fail "$path/secrets/$returning is gone"
+            fi
+            ;;
         keep) ln "$1" "$2" || cp -p "$1" "$2" || fail "cannot keep $path/$1" ;;
         move) mv -T "$1" "$2" || fail "cannot keep $path/$1" ;;
         switch)
             mv -fT "$part/data" secrets/..data || fail "cannot switch $path/secrets"
-            switched=$fresh
+            switched=${fresh:-$returning}
             fresh=''
             sync secrets || fail "switched, but the disk did not confirm it"
             say "switched $switched"

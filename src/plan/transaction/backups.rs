@@ -28,7 +28,7 @@ impl Transaction {
         builder.out.steps.push(Step::Phase(Phase::Switch));
         builder.out.steps.extend(puts.into_iter().map(|put| put.step));
         builder.flush();
-        let surplus = builder.is.surplus_with_one_more(false);
+        let surplus = builder.is.surplus_with_more(1, facts.live_run());
         builder.remove(surplus);
         Ok(builder.out)
     }

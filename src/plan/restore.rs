@@ -1,0 +1,289 @@
+//! `Restore`: what a host is to be put back to, out of what is still there: the set before, by one rename, or a sealed copy. What is wanted
+//! then becomes a `DesiredSet` like any other, so that switch, actions, health checks and the way back are those of a deploy.
+
+use super::backup::{Backup, HeldBackup, Standing, Which, held};
+use super::difference::Difference;
+use super::{DesiredFile, DesiredSet, Manifest, Purpose, RootFacts, policy};
+use crate::bundle::{EnvFile, Origin};
+use crate::words::{Failure, KeyName, Mode, Phase, Principal, RunId, Secret, ServiceName};
+use std::collections::BTreeSet;
+
+/// What somebody wants back.
+#[derive(Clone, Debug)]
+pub struct Restore {
+    /// One backup of each host.
+    pub which: Which,
+    /// Only these services; all if there is none.
+    pub services: Vec<ServiceName>,
+}
+
+/// Where it comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// It is live: there is nothing to do. Says why, if the run that was named is another.
+    Live(Option<String>),
+    /// The set before, whole and still on the host.
+    Set(String),
+    Copy(HeldBackup),
+}
+
+impl Restore {
+    /// Finds it on a host.
+    ///
+    /// # Errors
+    /// When it is not there, or cannot be relied on; the failure names what is.
+    pub fn choose(&self, set: &DesiredSet, facts: &RootFacts, purpose: &Purpose) -> Result<Source, Failure> {
+        let held = held(set, facts, purpose);
+        let live = facts.live_run();
+        let before = self.set_before(set, facts, purpose);
+        let run = match &self.which {
+            Which::Run(run) => run.clone(),
+            Which::Previous => match facts.previous.as_deref().and_then(policy::run_of_set) {
+                Some(run) if live.is_some() => run,
+                _ => self.named(&held, live.as_ref(), set)?,
+            },
+            Which::At(time) => {
+                let known = held.iter().map(|one| &one.run).chain(&live);
+                match known.filter(|run| run.time() <= *time).max() {
+                    Some(run) => run.clone(),
+                    None => return Err(nothing(set, &held, "nothing here is as old as that")),
+                }
+            }
+            Which::All | Which::Newest => self.named(&held, live.as_ref(), set)?,
+        };
+        if live.as_ref() == Some(&run) && is_untouched(set, facts, purpose) {
+            return Ok(Source::Live(None));
+        }
+        if let Some(name) = before.filter(|name| policy::run_of_set(name).as_ref() == Some(&run)) {
+            return Ok(Source::Set(name));
+        }
+        match held.iter().find(|one| one.run == run) {
+            Some(one) if matches!(one.standing, Standing::Intact | Standing::Unrecorded) => {
+                Ok(Source::Copy(one.clone()))
+            }
+            Some(one) => Err(nothing(set, &held, &format!("the backup of run {run} is {}", one.standing))),
+            None if live.as_ref().is_some_and(|live| *live < run) => {
+                let live = live.expect("it was looked at");
+                Ok(Source::Live(Some(format!("run {run} changed nothing here: what {live} brought is live still"))))
+            }
+            None => Err(nothing(set, &held, &format!("there is no backup of run {run} here"))),
+        }
+    }
+
+    fn named(&self, held: &[HeldBackup], live: Option<&RunId>, set: &DesiredSet) -> Result<RunId, Failure> {
+        // Where nothing is live any more, the newest is what was there before.
+        let which = if live.is_none() { &Which::Newest } else { &self.which };
+        let one = which.of(held, live).first().map(|one| one.run.clone());
+        one.ok_or_else(|| nothing(set, held, "there is no earlier backup here"))
+    }
+
+    /// The set before, if it may be live again as it is: every file what was put there, with the mode and the owner that the playbook
+    /// wants now, for services that the host gets now, and with a sealed copy of its own.
+    fn set_before(&self, set: &DesiredSet, facts: &RootFacts, purpose: &Purpose) -> Option<String> {
+        let name = facts.previous.as_deref().filter(|_| self.services.is_empty() && facts.live.is_some())?;
+        let run = policy::run_of_set(name)?;
+        let manifest = facts.manifests.get(name).filter(|manifest| !manifest.files.is_empty())?;
+        let is_sealed = facts.entries.contains_key(&format!("backups/{}", policy::backup_name(&run)))
+            && facts.receipts.contains_key(&run);
+        let is_right = |(path, mac): (&String, &String)| {
+            let at = format!("secrets/{name}/{path}");
+            let (Some(stat), Some(hash), Some(place)) =
+                (facts.entries.get(&at), facts.hashes.get(&at), place_of(set, path))
+            else {
+                return false;
+            };
+            let belongs = stat.belongs_to(&place.owner, &place.group) && stat.mode == place.mode && stat.links == 1;
+            stat.is_file() && belongs && (purpose.mac)(hash.as_bytes()) == *mac
+        };
+        let prefix = format!("secrets/{name}/");
+        let directory = |path: &str| {
+            manifest.files.keys().any(|file| file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+        };
+        let below = facts.entries.iter().filter_map(|(path, stat)| Some((path.strip_prefix(&prefix)?, stat)));
+        let is_known = |(path, stat): (&str, &super::Stat)| match stat.is_directory() {
+            true => {
+                directory(path)
+                    && stat.mode == set.access.directory_mode
+                    && stat.belongs_to(&set.access.owner, &set.access.group)
+            }
+            false => manifest.files.contains_key(path),
+        };
+        let top = facts.entries.get(&format!("secrets/{name}"))?;
+        let is_own = top.is_directory()
+            && top.mode == set.access.directory_mode
+            && top.belongs_to(&set.access.owner, &set.access.group);
+        (is_sealed && is_own && manifest.files.iter().all(is_right) && below.into_iter().all(is_known))
+            .then(|| name.to_owned())
+    }
+
+    /// What the set before makes wanted, without its contents: only their hashes are known here.
+    pub fn of_set(set: &DesiredSet, facts: &RootFacts, name: &str) -> DesiredSet {
+        let manifest = &facts.manifests[name];
+        let files = manifest.files.keys().filter_map(|path| {
+            let sha256 = facts.hashes.get(&format!("secrets/{name}/{path}"))?.clone();
+            let file = place_of(set, path)?;
+            Some(DesiredFile { sha256, keys: keys_of(manifest, path), ..file })
+        });
+        DesiredSet { files: files.collect(), ..set.clone() }
+    }
+
+    /// What a backup makes wanted; and the files of it that belong to no service of the host any more. Of some services only: the rest is
+    /// as it is in `present`, which was read back.
+    pub fn of_backup(
+        &self,
+        set: &DesiredSet,
+        backup: &Backup,
+        present: Option<&Backup>,
+        fingerprint: &dyn Fn(&[u8]) -> String,
+    ) -> (DesiredSet, Vec<String>) {
+        let is_meant = |service: &ServiceName| self.services.is_empty() || self.services.contains(service);
+        let (mut files, mut left) = (Vec::new(), Vec::new());
+        for (path, content) in &backup.files {
+            match place_of(set, path) {
+                Some(place) if is_meant(&place.service) => files.push(filled(place, content.clone(), fingerprint)),
+                Some(_) => {}
+                None => left.push(path.clone()),
+            }
+        }
+        for (path, content) in present.iter().flat_map(|present| &present.files) {
+            let Some(place) = place_of(set, path).filter(|place| !is_meant(&place.service)) else { continue };
+            let content = self.merged(set, &place, content, backup, present.expect("it has files"));
+            files.push(filled(place, content, fingerprint));
+        }
+        files.sort_by(|one, other| one.path.cmp(&other.path));
+        // What is left of other services is not asked for.
+        let left = if self.services.is_empty() { left } else { Vec::new() };
+        (DesiredSet { files, ..set.clone() }, left)
+    }
+
+    /// An env file that includes others has the values of those that are brought back.
+    fn merged(
+        &self,
+        set: &DesiredSet,
+        place: &DesiredFile,
+        content: &Secret,
+        backup: &Backup,
+        present: &Backup,
+    ) -> Secret {
+        let service = set.services.iter().find(|service| service.name == place.service);
+        let sources = service.into_iter().flat_map(|service| &service.sources);
+        let brought: Vec<&ServiceName> =
+            sources.filter(|source| **source != place.service && self.services.contains(source)).collect();
+        let env = |files: &Backup, source: &ServiceName| {
+            files.files.get(&format!("{source}.env")).and_then(|content| EnvFile::parse(content.expose()).ok())
+        };
+        let Ok(mut merged) = EnvFile::parse(content.expose()) else { return content.clone() };
+        for source in brought {
+            let (Some(old), Some(now)) = (env(backup, source), env(present, source)) else { continue };
+            for key in now.keys().filter(|key| old.get(key).is_none()) {
+                merged.remove(key);
+            }
+            for (key, value) in old.values() {
+                merged.set(&key, value);
+            }
+        }
+        merged.to_secret()
+    }
+}
+
+/// Are the files live that its run put there, and sealed to the byte? Then nothing more has to be backed up before they go out of sight.
+pub fn is_sealed_as_it_is(set: &DesiredSet, facts: &RootFacts, purpose: &Purpose) -> bool {
+    let live = facts.live_run();
+    let is_kept = held(set, facts, purpose).iter().any(|one| Some(&one.run) == live.as_ref() && one.standing.is_good());
+    is_kept && is_untouched(set, facts, purpose)
+}
+
+/// Has nobody changed what is live?
+fn is_untouched(set: &DesiredSet, facts: &RootFacts, purpose: &Purpose) -> bool {
+    let is = Difference { want: set, facts, purpose };
+    let live = facts.live.as_deref().unwrap_or_default();
+    let is_as_put = |(path, mac): (&String, &String)| {
+        let hash = facts.hashes.get(&format!("secrets/{live}/{path}"));
+        hash.is_some_and(|hash| (purpose.mac)(hash.as_bytes()) == *mac)
+    };
+    let links: BTreeSet<&str> = facts.manifest.files.keys().filter_map(|path| path.split('/').next()).collect();
+    let is_linked =
+        |name: &&str| facts.entries.get(&format!("secrets/{name}")).is_some_and(|stat| is.is_our_link(name, stat));
+    is.live_set().is_some()
+        && facts.manifest.files.iter().all(is_as_put)
+        && links.iter().all(is_linked)
+        && is.strangers_in_live().is_empty()
+}
+
+/// The secrets of these files whose value in the bundle is another: `aws.KEY`, or `tls/cert.pem`. Files that are made of others are not asked.
+pub fn other_than_bundle(bundle: &DesiredSet, restored: &DesiredSet) -> Vec<String> {
+    let is_own = |file: &&DesiredFile| {
+        let service = bundle.services.iter().find(|service| service.name == file.service);
+        service.is_some_and(|service| service.sources == [file.service.clone()])
+    };
+    let mut names = BTreeSet::new();
+    for file in restored.files.iter().filter(is_own) {
+        let Some(wanted) = bundle.files.iter().find(|wanted| wanted.path == file.path) else { continue };
+        let (service, is_env) = (&file.service, !file.keys.is_empty() || !wanted.keys.is_empty());
+        if file.sha256 != wanted.sha256 && !is_env {
+            names.insert(file.path.clone());
+        }
+        for (key, print) in file.keys.iter().chain(&wanted.keys) {
+            let has = |keys: &[(KeyName, String)]| keys.iter().any(|(other, known)| other == key && known == print);
+            if !(has(&file.keys) && has(&wanted.keys)) {
+                names.insert(format!("{service}.{key}"));
+            }
+        }
+    }
+    names.into_iter().collect()
+}
+
+/// Where a file of this name belongs now: its service, mode and owner. `None` if no service of the host has it.
+fn place_of(set: &DesiredSet, path: &str) -> Option<DesiredFile> {
+    if let Some(file) = set.files.iter().find(|file| file.path == path) {
+        return Some(DesiredFile {
+            keys: Vec::new(),
+            values: Vec::new(),
+            content: Secret::new(Vec::new()),
+            ..file.clone()
+        });
+    }
+    let head = path.split_once('/').map(|(directory, _)| directory).or(path.strip_suffix(".env"))?;
+    let service = set.services.iter().find(|service| service.name.as_str() == head)?;
+    let sibling = set.files.iter().find(|file| file.service == service.name);
+    let or_set = |of: fn(&DesiredFile) -> &Principal, own: &Principal| sibling.map_or(own, of).clone();
+    Some(DesiredFile {
+        path: path.to_owned(),
+        service: service.name.clone(),
+        origin: Origin::default(),
+        content: Secret::new(Vec::new()),
+        sha256: String::new(),
+        keys: Vec::new(),
+        values: Vec::new(),
+        mode: sibling.map_or(set.access.mode, |file: &DesiredFile| -> Mode { file.mode }),
+        owner: or_set(|file| &file.owner, &set.access.owner),
+        group: or_set(|file| &file.group, &set.access.group),
+    })
+}
+
+/// With its content, and what reports say of its keys.
+fn filled(place: DesiredFile, content: Secret, fingerprint: &dyn Fn(&[u8]) -> String) -> DesiredFile {
+    let env = if place.path.contains('/') { None } else { EnvFile::parse(content.expose()).ok() };
+    let values = env.map(|env| env.values()).unwrap_or_default();
+    DesiredFile {
+        sha256: super::desired::sha256(content.expose()),
+        keys: values.iter().map(|(key, value)| (key.clone(), fingerprint(value.expose()))).collect(),
+        values: values.into_iter().map(|(_, value)| value).collect(),
+        content,
+        ..place
+    }
+}
+
+fn keys_of(manifest: &Manifest, path: &str) -> Vec<(KeyName, String)> {
+    let keys = manifest.keys.iter().filter(|((of, _), _)| of == path);
+    keys.filter_map(|((_, key), print)| Some((KeyName::new(key).ok()?, print.clone()))).collect()
+}
+
+fn nothing(set: &DesiredSet, held: &[HeldBackup], why: &str) -> Failure {
+    let good: Vec<String> = held.iter().filter(|one| one.standing.is_good()).map(|one| one.run.to_string()).collect();
+    let hint = match good.is_empty() {
+        true => format!("it has no good backup: `distribute deploy --hosts {}` brings what the bundle says", set.host),
+        false => format!("it has these, the newest last: {}", good.join(", ")),
+    };
+    Failure::new(Phase::Stage, format!("{why}; nothing was changed")).hint(hint)
+}

@@ -28,7 +28,7 @@ impl Directory {
     /// Written beside and synced before it has its name, and it takes that only from nobody.
     pub fn put(&self, path: &ShelfPath, bytes: &[u8]) -> Result<Put> {
         if let Some(there) = self.get(path)? {
-            return compared(path, &there, bytes);
+            return self.compared(path, &there, bytes);
         }
         let target = self.0.join(path.as_str());
         self.make_parents(path)?;
@@ -37,7 +37,7 @@ impl Directory {
             return Ok(Put::Stored);
         }
         match self.get(path)? {
-            Some(there) => compared(path, &there, bytes),
+            Some(there) => self.compared(path, &there, bytes),
             None => Err(Error::new("somebody put it there and took it away at once").at(self.shown())),
         }
     }
@@ -120,6 +120,10 @@ impl Directory {
             }
         }
         Ok(())
+    }
+
+    fn compared(&self, path: &ShelfPath, there: &[u8], bytes: &[u8]) -> Result<Put> {
+        compared(path, there, bytes).map_err(|error| error.at(self.shown()))
     }
 
     fn failed(&self, error: Error) -> Error {

@@ -167,7 +167,8 @@ mod buckets {
     use super::http_server::Server;
     use super::seaweedfs::{ADMIN, PLAIN, READER, Seaweedfs};
     use super::*;
-    use std::net::TcpListener;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream};
 
     fn open(to: &str, endpoint: &str, (key_id, secret_key): (&str, &str)) -> Shelf {
         let variables =
@@ -287,6 +288,35 @@ mod buckets {
         let silent = TcpListener::bind((address.as_str(), port)).unwrap();
         refused(open("s3://backups", &endpoint, PLAIN).list(), &[&endpoint, "does not answer in time"]);
         drop(silent);
+    }
+
+    /// Answers each request with these bytes, and then either hangs up or just hangs.
+    fn answering(answer: &'static str, hangs_up: bool) -> (String, std::thread::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let answer = move || {
+            let mut held = Vec::new();
+            for stream in listener.incoming().map_while(Result::ok) {
+                let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+                if !lines.any(|line| line.is_empty()) {
+                    break;
+                }
+                write!(&stream, "{answer}").unwrap();
+                held.extend((!hangs_up).then_some(stream));
+            }
+        };
+        (endpoint, std::thread::spawn(answer))
+    }
+
+    #[test]
+    fn half_an_answer_is_none() {
+        let half = "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nLast-Modified: Sat, 21 Nov 2026 02:00:00 GMT\r\nContent-Length: 10\r\n\r\nhalf";
+        for (hangs_up, words) in [(true, "disconnected"), (false, "does not answer in time")] {
+            let (endpoint, server) = answering(half, hangs_up);
+            refused(open("s3://backups", &endpoint, PLAIN).get(ONE), &["s3://backups", &endpoint, words]);
+            drop(TcpStream::connect(endpoint.trim_start_matches("http://")).unwrap()); // which ends it
+            server.join().unwrap();
+        }
     }
 
     #[test]

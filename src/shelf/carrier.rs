@@ -17,10 +17,10 @@ use ureq::http::Response;
 
 /// To look a host up, and to connect.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Until an answer begins, when all was sent.
+/// Without a byte in either direction, also in the middle of an answer.
 const ANSWER: Duration = Duration::from_secs(12);
-/// What may be expected of a bad line.
-const SLOWEST: usize = 64 << 10;
+/// What may be expected of a bad line, in a second.
+const SLOWEST: u64 = 64 << 10;
 
 /// A connection is kept for the next request. A call blocks: whoever makes one waits for it and has nothing else to do.
 #[derive(Debug, Clone)]
@@ -34,7 +34,9 @@ impl Carrier {
             .timeout_connect(Some(CONNECT))
             .timeout_send_request(Some(CONNECT))
             .timeout_recv_response(Some(ANSWER))
-            .timeout_recv_body(Some(ANSWER))
+            .timeout_recv_body(Some(transfer(LARGEST)))
+            .timeout_per_read(Some(ANSWER))
+            .timeout_per_write(Some(ANSWER))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -50,7 +52,7 @@ impl Carrier {
         let (parts, _) = request.into_parts();
         let method = parts.method.clone();
         let request = ureq::http::Request::from_parts(parts, body);
-        let request = self.0.configure_request(request).timeout_send_body(Some(transfer(body.len()))).build();
+        let request = self.0.configure_request(request).timeout_send_body(Some(transfer(body.len() as u64))).build();
         let mut answer = self.0.run(request).map_err(|error| Trouble::unanswered(&error))?;
         let body = answer.body_mut().with_config().limit(LARGEST).read_to_vec();
         let body = body.map_err(|error| Trouble::unanswered(&error))?;
@@ -62,8 +64,8 @@ impl Carrier {
 }
 
 /// How long this many bytes may take.
-fn transfer(length: usize) -> Duration {
-    ANSWER + Duration::from_secs((length / SLOWEST) as u64)
+fn transfer(length: u64) -> Duration {
+    ANSWER + Duration::from_secs(length / SLOWEST)
 }
 
 fn with_body(answer: Response<ureq::Body>, body: Vec<u8>) -> HttpResponse {

@@ -169,6 +169,7 @@ mod buckets {
     use super::*;
     use std::io::{BufRead, BufReader, Write};
     use std::net::{TcpListener, TcpStream};
+    use std::process::Command;
 
     fn open(to: &str, endpoint: &str, (key_id, secret_key): (&str, &str)) -> Shelf {
         let variables =
@@ -226,6 +227,47 @@ mod buckets {
             assert_eq!(tokio::task::spawn_blocking(move || held.list()).await.unwrap().unwrap(), ["a", "b"]);
             drop(shelf); // here, where nothing may block
         });
+    }
+
+    /// Run by the tests below as a process of its own: trust and proxies are in the environment.
+    #[test]
+    fn one_put_as_a_process() {
+        let Ok(endpoint) = std::env::var("SHELF_TEST_ENDPOINT") else { return };
+        match open("s3://over-tls", &endpoint, PLAIN).put(ONE, b"x".to_vec()) {
+            Ok(put) => println!("{put:?}"),
+            Err(error) => println!("{}", said(&error)),
+        }
+    }
+
+    fn put_by_a_process(endpoint: &str, variables: &[(&str, &str)]) -> String {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "buckets::one_put_as_a_process", "--nocapture"]).env("SHELF_TEST_ENDPOINT", endpoint);
+        command.env_remove("SSL_CERT_DIR").env_remove("no_proxy").env_remove("NO_PROXY");
+        let done = command.envs(variables.iter().copied()).output().unwrap();
+        let text = String::from_utf8(done.stdout).unwrap();
+        assert!(done.status.success(), "{text}");
+        text
+    }
+
+    #[test]
+    fn a_server_is_who_its_certificate_says_and_no_proxy_is_asked() {
+        let Some(server) = Seaweedfs::shared() else { return };
+        let Some(endpoint) = server.endpoint_over_tls() else { return println!("skipped: openssl is not installed") };
+        server.make_bucket("over-tls");
+        let other = tempfile::tempdir().unwrap();
+        assert!(super::seaweedfs::make_certificates(other.path(), "127.0.0.1"));
+        let other = other.path().join("ca.pem");
+        let put = put_by_a_process(&endpoint, &[("SSL_CERT_FILE", other.to_str().unwrap())]);
+        assert!(put.contains(&endpoint) && put.contains("certificate") && !put.contains("Stored"), "{put}");
+
+        let proxy = Server::start(&["200 OK"]);
+        let (roots, address) = (server.authority(), proxy.url(""));
+        let mut variables = vec![("SSL_CERT_FILE", roots.to_str().unwrap())];
+        variables
+            .extend(["http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, address.as_str())));
+        assert!(put_by_a_process(&endpoint, &variables).contains("Stored"));
+        assert!(put_by_a_process(&server.endpoint(), &variables).contains("AlreadyThere"));
+        assert_eq!(proxy.requests().len(), 0);
     }
 
     #[test]

@@ -52,7 +52,14 @@ impl Seaweedfs {
         let ports = free_ports(&address, first);
         fs::create_dir(dir.path().join("data")).unwrap();
         fs::write(dir.path().join("users.json"), users()).unwrap();
-        let (server, parent) = spawn(command(program, &dir, &address, &ports));
+        let has_tls = make_certificates(dir.path(), &address);
+        let mut command = command(program, &dir, &address, &ports);
+        if has_tls {
+            command
+                .args(["-s3.cert.file=leaf.pem", "-s3.key.file=leaf.key"])
+                .arg(format!("-s3.port.https={}", ports[8]));
+        }
+        let (server, parent) = spawn(command);
         let server = Self { dir, ports, address, server: Mutex::new(server), _parent: parent };
         wait_for("a bucket in SeaweedFS", || {
             let ended = server.server.lock().unwrap().try_wait().unwrap();
@@ -65,6 +72,15 @@ impl Seaweedfs {
 
     pub fn endpoint(&self) -> String {
         format!("http://{}:{}", self.address, self.ports[0])
+    }
+
+    /// The same over TLS, for whoever trusts `authority`; `None` without OpenSSL.
+    pub fn endpoint_over_tls(&self) -> Option<String> {
+        self.authority().is_file().then(|| format!("https://{}:{}", self.address, self.ports[8]))
+    }
+
+    pub fn authority(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
     }
 
     pub fn make_bucket(&self, name: &str) {
@@ -159,10 +175,10 @@ fn program() -> Option<PathBuf> {
 
 /// It listens on localhost too, so a port must be free on both; the numbers after this one are other tests'.
 fn free_ports(address: &str, first: u16) -> Vec<u16> {
-    let offset = u16::try_from(std::process::id() % 1000).unwrap() * 8;
+    let offset = u16::try_from(std::process::id() % 1000).unwrap() * 9;
     let is_free = |port: &u16| [address, "127.0.0.1"].iter().all(|host| TcpListener::bind((*host, *port)).is_ok());
-    let ports: Vec<u16> = (first + offset..32_000).filter(is_free).take(8).collect();
-    assert_eq!(ports.len(), 8, "there are free ports");
+    let ports: Vec<u16> = (first + offset..32_000).filter(is_free).take(9).collect();
+    assert_eq!(ports.len(), 9, "there are free ports");
     ports
 }
 
@@ -201,6 +217,19 @@ fn spawn(mut command: Command) -> (Child, Sender<()>) {
         let _ = held.recv();
     });
     (server.recv().unwrap(), parent)
+}
+
+/// An authority, and a certificate for the address that it signed.
+pub fn make_certificates(dir: &Path, address: &str) -> bool {
+    let script = "set -e
+        new='req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2'
+        openssl $new -keyout ca.key -out new.pem -subj /CN=authority-of-the-test
+        openssl $new -keyout leaf.key -out leaf.pem -subj /CN=leaf -CA new.pem -CAkey ca.key \
+            -addext subjectAltName=IP:$1 -addext basicConstraints=critical,CA:FALSE
+        mv new.pem ca.pem";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh", address]).current_dir(dir).stderr(Stdio::null());
+    shell.status().unwrap().success()
 }
 
 fn users() -> String {

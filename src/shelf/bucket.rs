@@ -6,16 +6,16 @@ use super::carrier::Carrier;
 use super::shelf_path::{ShelfPath, is_part};
 use super::trouble::Trouble;
 use super::{Put, compared};
-use crate::words::{Error, Result};
+use crate::words::{Error, Result, Secret};
 use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum};
-use object_store::list::{PaginatedListOptions, PaginatedListStore};
+use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::path::Path;
 use object_store::{BackoffConfig, ObjectStore, ObjectStoreExt, PutMode, RetryConfig};
 use std::time::Duration;
 
 /// No try begins later than this after the first: together with what one may take, half a minute at most.
 const LAST_TRY: Duration = Duration::from_secs(8);
-const TRIES: usize = 4;
+const RETRIES: usize = 4;
 /// So many answers to one `list`, of a thousand names each.
 const MOST_PAGES: usize = 1000;
 
@@ -44,7 +44,7 @@ impl Bucket {
     /// Only if nothing has the name; otherwise what lies there is compared.
     pub fn put(&self, path: &ShelfPath, bytes: Vec<u8>) -> Result<Put> {
         let (key, bytes) = (self.key(path), bytes::Bytes::from(bytes));
-        for _ in 0..TRIES {
+        for _ in 0..RETRIES {
             let put = self.store.put_opts(&key, bytes.clone().into(), PutMode::Create.into());
             match waited(put) {
                 Ok(_) => return Ok(Put::Stored),
@@ -72,24 +72,25 @@ impl Bucket {
     /// Objects whose names a `put` could have given.
     pub fn list(&self) -> Result<Vec<String>> {
         let mut paths = Vec::new();
-        let mut next = None;
+        let mut token = None;
         for _ in 0..MOST_PAGES {
-            let options = PaginatedListOptions { page_token: next, ..Default::default() };
-            let page =
-                waited(self.store.list_paginated(
-                    Some(&self.prefix).filter(|prefix| !prefix.is_empty()).map(String::as_str),
-                    options,
-                ));
-            let page = page.map_err(|error| Trouble::told(&error, &self.endpoint).at(self.shown()))?;
-            let keys =
-                page.result.objects.iter().filter_map(|object| object.location.as_ref().strip_prefix(&self.prefix));
-            paths.extend(keys.filter(|path| ShelfPath::new(path).is_ok()).map(str::to_owned));
-            next = page.page_token;
-            if next.is_none() {
+            let page = self.page(token)?;
+            let keys = page.result.objects.iter().map(|object| object.location.as_ref());
+            let below = keys.filter_map(|key| key.strip_prefix(&self.prefix));
+            paths.extend(below.filter(|path| ShelfPath::new(path).is_ok()).map(str::to_owned));
+            token = page.page_token;
+            if token.is_none() {
                 return Ok(paths);
             }
         }
         Err(Error::new("it holds more objects than can be listed").at(self.shown()))
+    }
+
+    fn page(&self, page_token: Option<String>) -> Result<PaginatedListResult> {
+        let prefix = (!self.prefix.is_empty()).then_some(self.prefix.as_str());
+        let options = PaginatedListOptions { page_token, ..Default::default() };
+        let page = waited(self.store.list_paginated(prefix, options));
+        page.map_err(|error| Trouble::told(&error, &self.endpoint).at(self.shown()))
     }
 
     /// `s3://bucket/prefix`
@@ -107,10 +108,10 @@ impl Bucket {
 }
 
 fn store(account: &Account, bucket: &str, carrier: Carrier) -> object_store::Result<AmazonS3> {
-    let text = |secret: &crate::words::Secret| String::from_utf8_lossy(secret.expose()).into_owned();
+    let text = |secret: &Secret| String::from_utf8_lossy(secret.expose()).into_owned();
     let backoff =
         BackoffConfig { init_backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(2), base: 2.0 };
-    // Nothing is read from the environment here; the library would take all of AWS_*.
+    // `new` and not `from_env`, which takes all of AWS_*. What the library is given it keeps as plain text, and wipes nothing.
     let builder = AmazonS3Builder::new()
         .with_access_key_id(text(&account.key_id))
         .with_secret_access_key(text(&account.secret_key))
@@ -119,7 +120,7 @@ fn store(account: &Account, bucket: &str, carrier: Carrier) -> object_store::Res
         .with_allow_http(account.endpoint.is_clear())
         .with_bucket_name(bucket)
         .with_checksum_algorithm(Checksum::SHA256)
-        .with_retry(RetryConfig { backoff, max_retries: TRIES, retry_timeout: LAST_TRY })
+        .with_retry(RetryConfig { backoff, max_retries: RETRIES, retry_timeout: LAST_TRY })
         .with_http_connector(carrier);
     account.session_token.iter().fold(builder, |builder, token| builder.with_token(text(token))).build()
 }

@@ -2,7 +2,7 @@
 //! quote requests; so of an answer only its status and the short code in it are ever shown.
 
 use super::account::Endpoint;
-use crate::words::Error;
+use crate::words::{Error, printable};
 use std::fmt;
 use ureq::http::{Method, StatusCode};
 
@@ -58,7 +58,7 @@ impl Trouble {
         })
     }
 
-    /// No answer at all. `hint` of the wait is the endpoint, which whoever tells this adds.
+    /// No answer, or not the whole of it.
     pub fn unanswered(error: &ureq::Error) -> Self {
         match error {
             ureq::Error::Timeout(_) => {
@@ -93,7 +93,7 @@ impl Trouble {
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::words::printable(self.why.as_bytes(), 200))
+        f.write_str(&printable(self.why.as_bytes(), 200))
     }
 }
 

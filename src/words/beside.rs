@@ -39,10 +39,24 @@ impl Temporary {
         match fs::hard_link(&self.path, &self.target) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-            // Some file systems know no hard links; then somebody else could be faster by a moment.
-            Err(_) if self.target.symlink_metadata().is_ok() => Ok(false),
-            Err(_) => self.rename().map(|()| true),
+            // Some file systems know no hard links, such as those of USB sticks.
+            Err(_) => self.rename_to_new(),
         }
+    }
+
+    /// The same by a rename, where the system has one that replaces nothing.
+    fn rename_to_new(self) -> Result<bool> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            match renameat_with(CWD, &self.path, CWD, &self.target, RenameFlags::NOREPLACE) {
+                Ok(()) => return Ok(true),
+                Err(rustix::io::Errno::EXIST) => return Ok(false),
+                Err(_) => {}
+            }
+        }
+        // Here somebody else could be faster by a moment.
+        if self.target.symlink_metadata().is_ok() { Ok(false) } else { self.rename().map(|()| true) }
     }
 }
 
@@ -91,4 +105,24 @@ fn parent(path: &Path) -> &Path {
 pub fn sync_directory(path: &Path) -> Result<()> {
     let synced = File::open(parent(path)).and_then(|directory| directory.sync_all());
     synced.map_err(|e| Error::new("it was saved, but its directory could not be synced").because(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_replaced_with_and_without_hard_links() {
+        for take in [Temporary::link, Temporary::rename_to_new] {
+            let directory = tempfile::tempdir().unwrap();
+            let target = directory.path().join("a");
+            let put = |bytes: &[u8]| Temporary::write(&target, bytes, None).and_then(take).unwrap();
+            assert!(put(b"first") && !put(b"second"));
+            assert_eq!(fs::read(&target).unwrap(), b"first");
+            fs::remove_file(&target).unwrap();
+            std::os::unix::fs::symlink("nowhere", &target).unwrap();
+            assert!(!put(b"third"));
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+        }
+    }
 }

@@ -205,6 +205,21 @@ mod buckets {
     }
 
     #[test]
+    fn a_bucket_is_listed_beyond_one_answer() {
+        let Some(server) = Seaweedfs::shared() else { return };
+        server.make_bucket("many");
+        let shelf = open("s3://many/fleet", &server.endpoint(), PLAIN);
+        let paths: Vec<String> = (0..1003).map(|number| format!("web{}/{number:04}", number % 7)).collect();
+        std::thread::scope(|scope| {
+            let put = |path: &String| assert_eq!(shelf.put(path, Vec::new()).unwrap(), Put::Stored);
+            paths.chunks(251).for_each(|part| drop(scope.spawn(move || part.iter().for_each(put))));
+        });
+        let mut sorted = paths.clone();
+        sorted.sort();
+        assert!(shelf.list().unwrap() == sorted);
+    }
+
+    #[test]
     fn a_bucket_lets_one_of_many_in() {
         let Some(server) = Seaweedfs::shared() else { return };
         server.make_bucket("race");

@@ -12,6 +12,7 @@ pub mod notify;
 pub mod provider;
 pub mod remote;
 pub mod report;
+pub mod shelf;
 pub mod transport;
 
 pub mod engine;

@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 7] = [
     &["main"],
     &["cli"],
     &["engine"],
-    &["remote", "transport", "provider", "report", "notify"],
+    &["remote", "transport", "provider", "report", "notify", "shelf"],
     &["plan"],
     &["inventory", "bundle", "playbook"],
     &["words"],

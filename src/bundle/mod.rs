@@ -4,7 +4,6 @@
 //! `record` (bundle.toml) · [`EnvFile`] · [`Bundle`] (all of it as values).
 
 mod archive;
-mod beside;
 mod copies;
 mod documents;
 mod enrolment;

@@ -1,7 +1,7 @@
 //! `backup`: what is sealed: on the hosts, and of the bundle beside it.
 
 mod drill;
-//mod fetch;
+mod fetch;
 mod list;
 mod make;
 mod opener;
@@ -46,8 +46,8 @@ pub struct Args {
 enum Command {
     /// Show every backup: run, time, why, size, to whom it is sealed, and whether it is intact
     List(list::Args),
-    // Bring sealed copies here, or into a bucket; nothing there is ever replaced
-    //Fetch(fetch::Args),
+    /// Bring sealed copies here, or into a bucket; nothing there is ever replaced
+    Fetch(fetch::Args),
     /// Remove what the rules do not keep, on the hosts and of the bundle here; never the newest good one
     Prune(prune::Args),
     /// Open each here; compare hashes and contents with what its run recorded, and hosts with each other
@@ -81,7 +81,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     match args.command {
         None => make::run(&args.timeout, shared),
         Some(Command::List(args)) => list::run(&args, shared),
-        //Some(Command::Fetch(args)) => fetch::run(&args, shared),
+        Some(Command::Fetch(args)) => fetch::run(&args, shared),
         Some(Command::Prune(args)) => prune::run(&args, shared),
         Some(Command::Verify(args)) => verify::run(&args, shared),
         Some(Command::Drill(args)) => drill::run(&args, shared),

@@ -2,12 +2,10 @@
 //! ever shown.
 
 use super::Limits;
-use crate::words::{Error, Result, Secret};
+use crate::words::{Error, Result, Secret, system_trust};
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// `http://` or `https://`, a host, and what belongs to nobody else.
 #[derive(Clone)]
@@ -161,23 +159,9 @@ fn agent(is_https: bool, limit: Duration) -> Result<Agent, String> {
         .proxy(None)
         .user_agent(concat!("distribute/", env!("CARGO_PKG_VERSION")));
     if is_https {
-        config = config.tls_config(tls()?);
+        config = config.tls_config(system_trust()?);
     }
     Ok(config.build().new_agent())
-}
-
-/// What this system trusts; SSL_CERT_FILE and SSL_CERT_DIR are honoured.
-fn tls() -> Result<TlsConfig, String> {
-    let found = rustls_native_certs::load_native_certs();
-    let roots: Vec<_> = found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-    if roots.is_empty() {
-        return Err("this system has no root certificates (on Debian: the package ca-certificates)".to_owned());
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(provider)
-        .root_certs(RootCerts::new_with_certs(&roots))
-        .build())
 }
 
 #[cfg(test)]

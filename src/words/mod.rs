@@ -1,6 +1,7 @@
 //! The smallest nouns. This room knows nobody; everybody knows it.
 
 pub mod as_text;
+mod beside;
 mod error;
 mod failure;
 mod generator;
@@ -19,9 +20,11 @@ mod remote_path;
 mod run_id;
 mod secret;
 mod suggestion;
+mod system_trust;
 mod toml_files;
 mod toml_table;
 
+pub use beside::{Temporary, sweep, sync_directory};
 pub use error::{Error, Result};
 pub use failure::{Failure, Phase};
 pub use generator::{Generated, Generator, Random};
@@ -39,5 +42,6 @@ pub use remote_path::RemotePath;
 pub use run_id::RunId;
 pub use secret::Secret;
 pub use suggestion::{named, nearest};
+pub use system_trust::system_trust;
 pub use toml_files::TomlFiles;
 pub use toml_table::TomlTable;

@@ -1,28 +1,26 @@
-//! The new file beside the bundle: written, synced, and then put in the bundle's place, or removed again.
+//! The new file beside another: written, synced, and then put in the other's place, or removed again.
 
-use super::file::system_random;
-use crate::words::{Error, Result};
+use super::{Error, Result};
 use data_encoding::HEXLOWER;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-/// The sealed file beside the bundle, removed again unless it takes the bundle's place.
+/// A file beside its target, removed again unless it takes the target's place.
 pub struct Temporary {
+    /// Where it lies meanwhile.
     pub path: PathBuf,
     target: PathBuf,
 }
 
 impl Temporary {
-    /// Writes and syncs a new file beside the target.
+    /// Writes and syncs a new file beside the target, with the mode and owner of the old one, or else with mode 600.
     pub fn write(target: &Path, bytes: &[u8], old: Option<&File>) -> Result<Self> {
         let mut random = [0; 8];
-        system_random(&mut random);
+        getrandom::fill(&mut random).expect("the operating system gives random bytes");
         let path = target.with_file_name(format!("{}{}.tmp", prefix(target), HEXLOWER.encode(&random)));
-        let failed = |what: &str, error| {
-            Error::new(format!("{what} {}", path.display())).because(error).hint("the bundle is as it was")
-        };
+        let failed = |what: &str, error| Error::new(format!("{what} {}", path.display())).because(error);
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|e| failed("making", e))?;
         let temporary = Self { path: path.clone(), target: target.to_owned() };
@@ -36,15 +34,29 @@ impl Temporary {
         fs::rename(&self.path, &self.target).map_err(|e| Error::new("putting the new file in place").because(e))
     }
 
-    /// Takes the name only if nobody has it.
-    pub fn link(self) -> Result<()> {
+    /// Takes the name only if nobody has it; false when somebody does.
+    pub fn link(self) -> Result<bool> {
         match fs::hard_link(&self.path, &self.target) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(there_is_one()),
-            // Some file systems know no hard links; then somebody else could be faster by a moment.
-            Err(_) if self.target.symlink_metadata().is_ok() => Err(there_is_one()),
-            Err(_) => self.rename(),
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            // Some file systems know no hard links, such as those of USB sticks.
+            Err(_) => self.rename_to_new(),
         }
+    }
+
+    /// The same by a rename, where the system has one that replaces nothing.
+    fn rename_to_new(self) -> Result<bool> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            match renameat_with(CWD, &self.path, CWD, &self.target, RenameFlags::NOREPLACE) {
+                Ok(()) => return Ok(true),
+                Err(rustix::io::Errno::EXIST) => return Ok(false),
+                Err(_) => {}
+            }
+        }
+        // Here somebody else could be faster by a moment.
+        if self.target.symlink_metadata().is_ok() { Ok(false) } else { self.rename().map(|()| true) }
     }
 }
 
@@ -68,7 +80,7 @@ fn take_after(file: &File, old: Option<&File>) -> std::io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))
 }
 
-/// Removes what a save that was killed left beside the bundle; called under the lock. It is ciphertext.
+/// Removes what a save that was killed left beside the file; called under its lock.
 pub fn sweep(path: &Path) {
     let Ok(directory) = fs::read_dir(parent(path)) else { return };
     let prefix = prefix(path);
@@ -95,8 +107,22 @@ pub fn sync_directory(path: &Path) -> Result<()> {
     synced.map_err(|e| Error::new("it was saved, but its directory could not be synced").because(e))
 }
 
-/// The refusal to create a bundle over another.
-pub fn there_is_one() -> Error {
-    Error::new("there is a bundle already; nothing was written")
-        .hint("`distribute bundle set` and `bundle edit` change it; remove the file first to start anew")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_replaced_with_and_without_hard_links() {
+        for take in [Temporary::link, Temporary::rename_to_new] {
+            let directory = tempfile::tempdir().unwrap();
+            let target = directory.path().join("a");
+            let put = |bytes: &[u8]| Temporary::write(&target, bytes, None).and_then(take).unwrap();
+            assert!(put(b"first") && !put(b"second"));
+            assert_eq!(fs::read(&target).unwrap(), b"first");
+            fs::remove_file(&target).unwrap();
+            std::os::unix::fs::symlink("nowhere", &target).unwrap();
+            assert!(!put(b"third"));
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 
 mod audit;
 mod backups;
+mod restore;
 mod talk;
 
 use crate::inventory::Endpoint;
@@ -16,6 +17,7 @@ use crate::report::{Event, FileReport, HostReport};
 use crate::transport::{self, Connection, Deadlines, HostKeys, Login};
 use crate::words::{Failure, HostName, Outcome, Phase, RunId, Secret, redact};
 pub use backups::{BackupWork, Read, Reader};
+pub use restore::{Open, RestoreWork};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use talk::{Question, Talk};
@@ -52,6 +54,8 @@ pub enum Work {
     Audit(Filter),
     /// What was sealed, or is to be.
     Backups(BackupWork),
+    /// What was, brought back.
+    Restore(RestoreWork),
 }
 
 /// Keyed hash of a content's SHA-256, under the bundle's key.
@@ -86,6 +90,8 @@ pub struct Run {
     /// The public keys that backups are sealed to, beside the bundle's own.
     pub recipients: Vec<String>,
     pub mac: Box<Mac>,
+    /// Short keyed hash of a value, for reports.
+    pub fingerprint: Box<Mac>,
     pub seal: Box<Seal>,
     /// Sixteen random bytes, in hexadecimal.
     pub nonce: Box<dyn Fn() -> String + Send + Sync>,
@@ -245,6 +251,7 @@ impl Visit {
             Work::Enrolment => self.converse(&mut connection, Question::Audit(&[])).await,
             Work::Audit(filter) => self.audit(&mut connection, filter).await,
             Work::Backups(work) => self.backups(&mut connection, work).await,
+            Work::Restore(work) => self.restore(&mut connection, work).await,
         };
         connection.close().await;
         result

@@ -5,7 +5,7 @@ use super::opened::Bundle;
 use crate::words::{Error, Result, RunId, Temporary, sync_directory};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 impl BundleFile {
     /// Keeps the file as it was last read or written, under a name that begins with its generation; synced. Gives its path.
@@ -37,23 +37,7 @@ impl BundleFile {
 
     /// All copies: name, path and size in bytes, the oldest first.
     pub fn copies(&self) -> Result<Vec<(RunId, PathBuf, u64)>> {
-        let directory = self.path().with_file_name("backups").join("bundle");
-        let failed = |e| Error::new(directory.display().to_string()).because(e);
-        let entries = match std::fs::read_dir(&directory) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed)?,
-        };
-        let mut copies = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name();
-            let Some(run) = name.to_str().and_then(|name| name.strip_suffix(".age")?.parse::<RunId>().ok()) else {
-                continue;
-            };
-            copies.push((run, entry.path(), entry.metadata().map_err(failed)?.len()));
-        }
-        copies.sort_by(|one, other| one.0.cmp(&other.0));
-        Ok(copies)
+        copies_beside(self.path())
     }
 
     /// Opens a copy, with what the bundle was opened with.
@@ -73,4 +57,28 @@ impl BundleFile {
     fn copy_path(&self, name: &RunId) -> PathBuf {
         self.path().with_file_name("backups").join("bundle").join(format!("{name}.age"))
     }
+}
+
+/// The copies of the bundle at this path, also where that is gone: name, path and size in bytes, the oldest first.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn copies_beside(bundle: &Path) -> Result<Vec<(RunId, PathBuf, u64)>> {
+    let directory = bundle.with_file_name("backups").join("bundle");
+    let failed = |e| Error::new(directory.display().to_string()).because(e);
+    let entries = match std::fs::read_dir(&directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut copies = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let run = name.to_str().and_then(|name| name.strip_suffix(".age")?.parse::<RunId>().ok());
+        if let Some(run) = run {
+            copies.push((run, entry.path(), entry.metadata().map_err(failed)?.len()));
+        }
+    }
+    copies.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok(copies)
 }

@@ -15,6 +15,12 @@ impl Bundle {
         values.filter_map(|(generation, documents)| Some((*generation, documents.get(name)?.clone()))).collect()
     }
 
+    /// The same without values that a rotation made and dropped again: nobody had those for good.
+    pub fn earlier_in_use(&self, name: &SecretName) -> Vec<(u64, Secret)> {
+        let dropped = self.record.secrets.get(&name.to_string()).map(|known| known.dropped.clone()).unwrap_or_default();
+        self.earlier(name).into_iter().filter(|(generation, _)| !dropped.contains(generation)).collect()
+    }
+
     pub(super) fn changed(&mut self, name: &SecretName, old: Option<Secret>, now: DateTime<Utc>) {
         self.is_changed = true;
         let metadata = self.record.secrets.entry(name.to_string()).or_default();

@@ -22,6 +22,7 @@ mod rotation;
 mod sealed;
 mod unlock;
 
+pub use copies::copies_beside;
 pub use env_file::EnvFile;
 pub use file::{BundleFile, system_random};
 pub use layout::{Document, Item, Place, Scope, SecretName};

@@ -287,6 +287,37 @@ impl Bundle {
         true
     }
 
+    /// Its values and files become those of an earlier one; what they were stays among the earlier values. Gives how many changed.
+    pub fn take_values_of(&mut self, old: &Self, now: DateTime<Utc>) -> usize {
+        let names: BTreeSet<SecretName> = self.secrets().into_iter().chain(old.secrets()).collect();
+        let differs = |name: &&SecretName| self.value(name) != old.value(name);
+        let changed: Vec<SecretName> = names.iter().filter(differs).cloned().collect();
+        // Whole env files where there are any: with their comments and their order.
+        for (document, env) in &old.now.envs {
+            self.replace_env(&document.scope, &document.service, env.clone(), now);
+        }
+        for name in &changed {
+            match old.value(name) {
+                Some(value) => _ = self.set(name, value.clone(), now),
+                None => _ = self.remove(name, now),
+            }
+            if let Some(known) = old.metadata(name) {
+                self.describe(name, |metadata| {
+                    metadata.rotate_every = known.rotate_every;
+                    metadata.generator.clone_from(&known.generator);
+                    metadata.note.clone_from(&known.note);
+                });
+            }
+        }
+        changed.len()
+    }
+
+    /// It takes the place of a bundle that had come to this generation: its next save is a later one.
+    pub fn succeed(&mut self, generation: u64) {
+        self.record.generation = self.record.generation.max(generation);
+        self.is_changed = true;
+    }
+
     /// The save wrote this generation.
     pub(super) fn saved(&mut self, generation: u64) {
         self.record.generation = generation;

@@ -5,6 +5,8 @@ mod create;
 mod edit;
 mod get;
 mod list;
+mod restore;
+mod revert;
 mod set;
 
 use super::last_seen::LastSeen;
@@ -33,6 +35,10 @@ enum Command {
     Get(get::Args),
     /// Names and ages of all secrets; never values
     List(list::Args),
+    /// Give secrets an earlier value again, as a new generation
+    Revert(revert::Args),
+    /// Take the values of a copy that was kept of the bundle, as a new generation
+    Restore(restore::Args),
     /// Open the bundle and say what is in it
     Check(check::Args),
 }
@@ -44,6 +50,8 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         Command::Set(args) => set::run(args, shared),
         Command::Get(args) => get::run(args, shared),
         Command::List(args) => list::run(args, shared),
+        Command::Revert(args) => revert::run(args, shared),
+        Command::Restore(args) => restore::run(args, shared),
         Command::Check(args) => check::run(args, shared),
     }?;
     Ok(ExitCode::SUCCESS)

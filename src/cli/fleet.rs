@@ -103,7 +103,7 @@ fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId) -> Ru
     let look = if matches!(errand.work, Work::Sets) { LOOK } else { AUDIT };
     let bundle = Arc::new(sources.bundle.clone());
     let sealing = bundle.clone();
-    let fingerprinting = bundle.clone();
+    let (hashing, fingerprinting) = (bundle.clone(), bundle.clone());
     Run {
         id,
         work: errand.work,
@@ -121,7 +121,8 @@ fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId) -> Ru
         first: errand.first,
         ready: tokio::sync::OnceCell::new(),
         earlier: bundle.known_values(),
-        mac: Box::new(move |bytes| fingerprinting.mac(bytes)),
+        mac: Box::new(move |bytes| hashing.mac(bytes)),
+        fingerprint: Box::new(move |bytes| fingerprinting.fingerprint(bytes)),
         why: Why::of_command(errand.command),
         recipients: bundle.recipients().to_vec(),
         seal: Box::new(move |backup| {

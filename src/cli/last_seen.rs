@@ -24,6 +24,11 @@ impl LastSeen {
         Ok(Self { file, seen })
     }
 
+    /// The highest generation that was seen of the bundle at this path, which may be gone.
+    pub fn generation_of(bundle: &Path) -> Result<Option<u64>> {
+        Ok(read(&record_of_path(bundle)?)?.map(|(_, generation)| generation))
+    }
+
     /// Refuses a bundle that is older than what was seen here, or another one in its place.
     pub fn check(&self, bundle: &Bundle) -> Result<()> {
         let forget = forget(&self.file);
@@ -85,6 +90,20 @@ impl LastSeen {
 /// Where what is remembered of the bundle at this path lies; what else is remembered of it lies beside.
 pub(super) fn record_of(bundle: &Path) -> Result<PathBuf> {
     let path = fs::canonicalize(bundle).map_err(|e| Error::new(bundle.display().to_string()).because(e))?;
+    record_at(&path)
+}
+
+/// The same where only the directory has to be there.
+fn record_of_path(bundle: &Path) -> Result<PathBuf> {
+    if bundle.exists() {
+        return record_of(bundle);
+    }
+    let directory = bundle.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = fs::canonicalize(directory).map_err(|e| Error::new(directory.display().to_string()).because(e))?;
+    record_at(&directory.join(bundle.file_name().unwrap_or_default()))
+}
+
+fn record_at(path: &Path) -> Result<PathBuf> {
     let name = HEXLOWER.encode(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..16]);
     Ok(directory()?.join(name))
 }

@@ -14,11 +14,13 @@ mod last_runs;
 mod last_seen;
 mod login;
 mod memory_file;
+mod moment_given;
 mod notifications;
 mod option_value;
 mod project;
 mod prompt;
 mod report_file;
+mod restore;
 mod rotate;
 mod schedule;
 mod setup;
@@ -74,6 +76,8 @@ enum Command {
     Audit(audit::Args),
     /// Seal what is on the hosts now; list, check, fetch, prune and rehearse what is sealed there
     Backup(backup::Args),
+    /// Put hosts back as they were: by run, by time, or to what was before
+    Restore(restore::Args),
     /// Show what is on the hosts: generation, age, drift, owed restarts, last backup
     Status(status::Args),
     /// Create, change and read the bundle of secrets (secrets.age)
@@ -165,6 +169,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Rotate(args) => rotate::run(args, &cli.shared),
         Command::Audit(args) => audit::run(args, &cli.shared),
         Command::Backup(args) => backup::run(args, &cli.shared),
+        Command::Restore(args) => restore::run(args, &cli.shared),
         Command::Status(args) => status::run(args, &cli.shared),
         Command::Bundle(args) => bundle::run(args, &cli.shared),
         Command::Inventory(args) => inventory::run(args, &cli.shared),

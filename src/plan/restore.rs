@@ -221,12 +221,15 @@ pub fn other_than_bundle(bundle: &DesiredSet, restored: &DesiredSet) -> Vec<Stri
         let Some(wanted) = bundle.files.iter().find(|wanted| wanted.path == file.path) else { continue };
         let (service, is_env) = (&file.service, !file.keys.is_empty() || !wanted.keys.is_empty());
         if file.sha256 != wanted.sha256 && !is_env {
-            names.insert(file.path.clone());
+            let document = wanted.origin.documents.last().map(|document| document.to_string());
+            let name = document.map(|document| document.trim_start_matches("services/").to_owned());
+            names.insert(name.unwrap_or_else(|| file.path.clone()));
         }
         for (key, print) in file.keys.iter().chain(&wanted.keys) {
             let has = |keys: &[(KeyName, String)]| keys.iter().any(|(other, known)| other == key && known == print);
             if !(has(&file.keys) && has(&wanted.keys)) {
-                names.insert(format!("{service}.{key}"));
+                let layer = wanted.origin.overrides.get(key).map(|scope| format!("{scope}/")).unwrap_or_default();
+                names.insert(format!("{layer}{service}.{key}"));
             }
         }
     }

@@ -71,6 +71,8 @@ fn host_value(host: &HostReport, diff: bool) -> Value {
         "dead_lock": host.dead_lock,
         "live": host.live.as_ref().map(ToString::to_string),
         "notes": host.notes,
+        "restored": host.restored.as_ref().map(ToString::to_string),
+        "other_than_bundle": host.other_than_bundle,
         "backups": host.backups.iter().map(backup_value).collect::<Vec<_>>(),
         "last_backup": host.last_backup.as_ref().map(ToString::to_string),
     })

@@ -104,6 +104,10 @@ pub struct HostReport {
     pub last_backup: Option<RunId>,
     /// What there is to know, and is not wrong.
     pub notes: Vec<String>,
+    /// Of a restore: the run whose secrets were brought back, or would be.
+    pub restored: Option<RunId>,
+    /// Of a restore: secrets whose value in the bundle is another.
+    pub other_than_bundle: Vec<String>,
     /// What is sealed there, and what became of it.
     pub backups: Vec<BackupReport>,
     /// The key that the host proved to have, as OpenSSH writes it.
@@ -143,6 +147,8 @@ impl HostReport {
             dead_lock: None,
             overdue: Vec::new(),
             notes: Vec::new(),
+            restored: None,
+            other_than_bundle: Vec::new(),
             backups: Vec::new(),
             live: None,
             last_backup: None,
@@ -194,6 +200,11 @@ impl Report {
             copies: Vec::new(),
             rotation: None,
         }
+    }
+
+    /// Is there a host on which something changed, or would?
+    pub fn would_change(&self) -> bool {
+        self.count(Outcome::Changed) > 0
     }
 
     /// Is there a backup that cannot be relied on?

@@ -50,7 +50,9 @@ fn reader(shelf: Arc<Shelf>, check: bool, sources: &Sources) -> Result<Arc<Reade
     }
     Ok(Arc::new(move |set, held, sealed| {
         let problem = match held.standing {
-            Standing::Damaged | Standing::Swapped | Standing::Foreign => Some(format!("{} on the host, and left there", held.standing)),
+            Standing::Damaged | Standing::Swapped | Standing::Foreign => {
+                Some(format!("{} on the host, and left there", held.standing))
+            }
             Standing::Intact | Standing::Unrecorded => None,
         };
         if let Some(problem) = problem {

@@ -1,0 +1,151 @@
+//! `bundle restore`: the secrets of an earlier bundle, out of a copy that was kept, as a new generation.
+
+use crate::bundle::{Bundle, BundleFile, Unlock, copies_beside};
+use crate::cli::confirm::Consent;
+use crate::cli::last_seen::LastSeen;
+use crate::cli::moment_given::MomentGiven;
+use crate::cli::option_value::option_value;
+use crate::cli::shared::print_note;
+use crate::cli::{Shared, under_way, unlock};
+use crate::words::{Error, Result, RunId, plural};
+use chrono::Utc;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+const AFTER: &str = "\
+Its values and files become those of the copy; recipients, enrolments and hosts' keys stay as they are now. What is replaced stays in the
+history, and in a copy of its own. Where the bundle is gone or does not open, the copy takes its place whole, with what it knew then.
+`distribute backup list` shows the copies.";
+
+#[derive(clap::Args)]
+#[command(after_help = AFTER)]
+#[command(group(clap::ArgGroup::new("which").required(true)))]
+pub struct Args {
+    /// The copy of this run
+    #[arg(long, value_name = "RUN", group = "which", value_parser = option_value::<RunId>)]
+    run: Option<RunId>,
+    /// The newest copy that was there then: 2026-11-20T12:00:00Z, 2026-11-20, or 3h for three hours ago
+    #[arg(long, value_name = "TIME", group = "which", value_parser = option_value::<MomentGiven>)]
+    at: Option<MomentGiven>,
+    /// The newest copy of an earlier generation
+    #[arg(long, group = "which")]
+    previous: bool,
+}
+
+pub fn run(args: Args, shared: &Shared) -> Result<()> {
+    let consent = Consent::of(shared, "restoring puts older secrets over newer ones")?;
+    let path = shared.project()?.bundle;
+    let unlock = unlock::unlock(shared, &path)?;
+    match BundleFile::open(&path, &unlock) {
+        Ok((file, bundle)) => restore(&args, consent, file, bundle, &unlock, shared),
+        Err(error) => {
+            print_note(shared, &format!("{error}: the copy takes its place"));
+            replace(&args, consent, &path, &unlock, shared)
+        }
+    }
+}
+
+fn restore(
+    args: &Args,
+    consent: Consent,
+    file: BundleFile,
+    mut bundle: Bundle,
+    unlock: &Unlock,
+    shared: &Shared,
+) -> Result<()> {
+    let mut last_seen = LastSeen::of(file.path())?;
+    last_seen.check(&bundle)?;
+    if let Some(rotation) = bundle.rotation() {
+        return Err(under_way::refusal(rotation, file.path()));
+    }
+    let (run, _, old) = open(args, file.path(), bundle.generation(), unlock)?;
+    if old.id() != bundle.id() {
+        return Err(Error::new(format!("copy {run} is of another bundle ({}); nothing was changed", old.id())));
+    }
+    let changed = bundle.take_values_of(&old, Utc::now());
+    consent.ask(&format!("{} will be as in copy {run}: go on?", plural(changed, "secret")))?;
+    let mut file = file;
+    if !shared.check && bundle.is_changed() {
+        let now = super::super::fleet::Moment::now();
+        file.keep_copy(&RunId::new(bundle.generation(), now.now, now.random))?;
+        file.save(&mut bundle)?;
+        last_seen.record_saved(&bundle)?;
+    }
+    told(&run, changed, &bundle, file.path(), shared)
+}
+
+/// The bundle is gone, or nothing opens it: the copy is all there is.
+fn replace(args: &Args, consent: Consent, path: &Path, unlock: &Unlock, shared: &Shared) -> Result<()> {
+    let (run, _, mut old) = open(args, path, u64::MAX, unlock)?;
+    consent.ask(&format!("copy {run} will be the bundle: go on?"))?;
+    // Hosts and this machine refuse what is older than what they have seen.
+    let seen = LastSeen::generation_of(path)?;
+    old.succeed(seen.unwrap_or(0));
+    let count = old.secrets().len();
+    if !shared.check {
+        let aside = aside(path, &run)?;
+        BundleFile::create(path, &mut old, unlock).inspect_err(|_| {
+            // As it was.
+            if let Some(aside) = &aside {
+                let _ = std::fs::rename(aside, path);
+            }
+        })?;
+        LastSeen::of(path)?.record_saved(&old)?;
+        if let Some(aside) = aside {
+            print_note(shared, &format!("what was there is {} now", aside.display()));
+        }
+    }
+    told(&run, count, &old, path, shared)
+}
+
+/// Moves what does not open out of the way.
+fn aside(path: &Path, run: &RunId) -> Result<Option<PathBuf>> {
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!("{name}.replaced-{run}"));
+    if aside.symlink_metadata().is_ok() {
+        return Err(Error::new(format!("{} is there already; nothing was changed", aside.display())));
+    }
+    std::fs::rename(path, &aside).map_err(|e| Error::new(format!("moving {}", path.display())).because(e))?;
+    Ok(Some(aside))
+}
+
+fn open(args: &Args, path: &Path, generation: u64, unlock: &Unlock) -> Result<(RunId, PathBuf, Bundle)> {
+    let copies = copies_beside(path)?;
+    let now = Utc::now();
+    let is_meant = |run: &RunId| match (&args.run, &args.at) {
+        (Some(wanted), _) => run == wanted,
+        (None, Some(at)) => run.time() <= at.time(now),
+        (None, None) => run.generation() < generation,
+    };
+    let Some((run, copy, _)) = copies.iter().rfind(|(run, ..)| is_meant(run)) else {
+        let known: Vec<String> = copies.iter().map(|(run, ..)| run.to_string()).collect();
+        return Err(Error::new("there is no such copy of the bundle; nothing was changed").hint(
+            match known.is_empty() {
+                true => {
+                    "copies are kept in backups/bundle/ by `rotate` and `backup`; git may have older files".to_owned()
+                }
+                false => format!("there are, the newest last: {}", known.join(", ")),
+            },
+        ));
+    };
+    let (_, bundle) = BundleFile::open(copy, unlock)?;
+    Ok((run.clone(), copy.clone(), bundle))
+}
+
+fn told(run: &RunId, changed: usize, bundle: &Bundle, path: &Path, shared: &Shared) -> Result<()> {
+    let would = if shared.check { "would be" } else { "is" };
+    print_note(shared, &format!("{} {would} as in copy {run}", plural(changed, "secret")));
+    if shared.check {
+        print_note(shared, "--check: nothing was written");
+    } else {
+        print_note(
+            shared,
+            &format!("{}: generation {}; hosts get it by: distribute deploy", path.display(), bundle.generation()),
+        );
+    }
+    let fields = json!({ "command": "bundle restore", "run": run.to_string(), "changed": changed });
+    super::report(bundle, fields, shared)
+}

@@ -1,0 +1,57 @@
+//! `bundle revert`: an earlier value of a secret is its value again. That is a new generation with an old value.
+
+use crate::bundle::{Bundle, SecretName};
+use crate::cli::Shared;
+use crate::words::{Error, Result, Secret};
+use chrono::Utc;
+use serde_json::json;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// SERVICE.KEY or SERVICE/FILE, as `bundle list` shows it
+    #[arg(required = true, value_name = "SECRET")]
+    names: Vec<String>,
+    /// The value that it had in this generation [default: the one before]
+    #[arg(long, value_name = "GENERATION")]
+    to: Option<u64>,
+}
+
+pub fn run(args: Args, shared: &Shared) -> Result<()> {
+    let names = args.names.iter().map(|name| name.parse()).collect::<Result<Vec<SecretName>>>()?;
+    let mut opened = super::open(shared)?;
+    let bundle = &mut opened.bundle;
+    // All are looked up before one is changed.
+    let values = names.iter().map(|name| earlier(bundle, name, args.to)).collect::<Result<Vec<Secret>>>()?;
+    let mut told = Vec::new();
+    let mut changes = Vec::new();
+    for (name, value) in names.iter().zip(values) {
+        let change = if bundle.set(name, value, Utc::now()) { "reverted" } else { "unchanged" };
+        told.push(format!("{name}: {change}"));
+        changes.push(json!({ "secret": name.to_string(), "change": change }));
+    }
+    let fields = json!({ "command": "bundle revert", "secrets": changes });
+    super::save(&mut opened, &told.join("\n"), fields, shared)
+}
+
+fn earlier(bundle: &Bundle, name: &SecretName, to: Option<u64>) -> Result<Secret> {
+    let earlier = bundle.earlier_in_use(name);
+    if bundle.value(name).is_none() && earlier.is_empty() {
+        return Err(super::unknown_secret(name, bundle));
+    }
+    let found = match to {
+        None => earlier.first().map(|(_, value)| value.clone()),
+        // Each is kept under the last generation that had it.
+        Some(to) => earlier
+            .iter()
+            .rfind(|(last, _)| *last >= to)
+            .map(|(_, value)| value.clone())
+            .or(bundle.value(name).cloned()),
+    };
+    let oldest = earlier.last().map_or(bundle.generation(), |(last, _)| *last);
+    match found {
+        Some(value) => Ok(value),
+        None => Err(Error::new(format!("the bundle holds no earlier value of {name}; nothing was changed")).hint(
+            format!("its history begins with generation {oldest}; copies of older bundles: distribute backup list"),
+        )),
+    }
+}

@@ -1,0 +1,128 @@
+//! `restore`: puts hosts back as they were: by run, by time, or to what was before; all services or some.
+
+use super::backup::Opener;
+use super::confirm::Consent;
+use super::fleet::{self, Errand, Moment};
+use super::moment_given::MomentGiven;
+use super::option_value::option_value;
+use super::shared::Timeout;
+use super::{Shared, sources::Sources};
+use crate::engine::{Intent, RestoreWork, Work};
+use crate::plan::backup::Which;
+use crate::plan::restore::Restore;
+use crate::report::Report;
+use crate::words::{Error, Result, RunId, ServiceName, nearest, plural};
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+const AFTER: &str = "\
+Examples:
+  distribute restore --previous --hosts web1 --check --diff
+  distribute restore --previous --hosts web1
+  distribute restore --run 42-20261121T020000Z-7f3a --yes
+  distribute restore --at 2026-11-20T12:00:00Z --service api
+  distribute backup list                    which runs there are
+
+The bundle stays as it is, and the next deploy brings its values again: `distribute bundle revert` takes old values into it.
+`distribute bundle restore` does that with a whole copy of the bundle.";
+
+/// Puts hosts back as they were, with the actions and health checks of a deploy; what is replaced is sealed first
+#[derive(clap::Args)]
+#[command(after_help = AFTER)]
+#[command(group(clap::ArgGroup::new("which").required(true)))]
+pub struct Args {
+    /// As this run left them
+    #[arg(long, value_name = "RUN", group = "which", value_parser = option_value::<RunId>)]
+    run: Option<RunId>,
+    /// As they were then: 2026-11-20T12:00:00Z, 2026-11-20 (its first moment, UTC), or 3h for three hours ago
+    #[arg(long, value_name = "TIME", group = "which", value_parser = option_value::<MomentGiven>)]
+    at: Option<MomentGiven>,
+    /// As they were before what is live now
+    #[arg(long, group = "which")]
+    previous: bool,
+    /// Only this service; may be given several times, or with commas
+    #[arg(long, value_name = "SERVICE", value_delimiter = ',', value_parser = option_value::<ServiceName>)]
+    service: Vec<ServiceName>,
+    #[command(flatten)]
+    timeout: Timeout,
+}
+
+pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
+    let consent = Consent::of(shared, "restoring puts older secrets over newer ones")?;
+    let moment = Moment::now();
+    let sources = Sources::load(shared)?;
+    sources.refuse_under_way()?;
+    refuse_unknown(&args.service, &sources)?;
+    if consent == Consent::Ask {
+        let report = restore(&args, Intent::Check, shared, &sources, moment)?;
+        if !report.would_change() {
+            return fleet::conclude(shared, &report, moment.now);
+        }
+        fleet::conclude(shared, &Report { check: true, ..report }, moment.now)?;
+        consent.ask("put these back?")?;
+    }
+    let intent = if shared.check { Intent::Check } else { Intent::Apply };
+    let report = restore(&args, intent, shared, &sources, moment)?;
+    let code = fleet::conclude(shared, &report, moment.now);
+    offer_revert(shared, &report);
+    code
+}
+
+fn restore(args: &Args, intent: Intent, shared: &Shared, sources: &Sources, moment: Moment) -> Result<Report> {
+    let which = match (&args.run, &args.at) {
+        (Some(run), _) => Which::Run(run.clone()),
+        (None, Some(at)) => Which::At(at.time(moment.now)),
+        (None, None) => Which::Previous,
+    };
+    let opener = Opener::new(sources);
+    let open = Arc::new(move |set: &_, held: &_, sealed: &[u8]| opener.open(set, held, sealed));
+    let work = RestoreWork { restore: Restore { which, services: args.service.clone() }, open };
+    let errand = Errand { work: Work::Restore(work), ..Errand::new("restore", intent, args.timeout.duration()) };
+    let plans = fleet::enrolled(shared, sources)?;
+    fleet::go(shared, sources, errand, moment, plans)
+}
+
+/// A service that none of the hosts gets is a typo.
+fn refuse_unknown(services: &[ServiceName], sources: &Sources) -> Result<()> {
+    let mut known = Vec::new();
+    for host in &sources.hosts {
+        known.extend(sources.sets(host)?.into_iter().flat_map(|set| set.services).map(|service| service.name));
+    }
+    for service in services.iter().filter(|service| !known.contains(service)) {
+        let error = Error::new(format!("none of these hosts gets a service `{service}`"));
+        return Err(match nearest(service.as_str(), known.iter().map(ServiceName::as_str)) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint("`distribute inventory host HOST` says what a host gets"),
+        });
+    }
+    Ok(())
+}
+
+/// Secrets named in the offer before the rest is only counted.
+const NAMED: usize = 8;
+
+/// The bundle says something else than the hosts now: how it takes the old values, too.
+fn offer_revert(shared: &Shared, report: &Report) {
+    let mut differ: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
+    for host in report.hosts.iter().filter(|host| !host.outcome.is_failure()) {
+        let Some(run) = &host.restored else { continue };
+        differ.entry(run.generation()).or_default().extend(host.other_than_bundle.iter().map(String::as_str));
+    }
+    for (generation, mut names) in differ {
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() {
+            continue;
+        }
+        let more = names.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        let shown = names[..names.len().min(NAMED)].join(" ");
+        let (would, is) = if report.check { ("would have", "would bring") } else { ("has", "brings") };
+        shared.say(format_args!(
+            "the bundle {would} other values than the hosts for {}, and the next deploy {is} its own\n\
+             to keep these: distribute bundle revert --to {generation} {shown}{more}",
+            plural(names.len(), "secret"),
+        ));
+    }
+}

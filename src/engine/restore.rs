@@ -1,0 +1,206 @@
+//! A visit that puts a host back as it was: by the rename of a set that is still there, or from a sealed copy that is read back, opened
+//! here and pushed like any set. What goes out of sight is sealed first.
+
+use super::talk::{Question, Talk};
+use super::{Intent, Stop, Visit, interrupted};
+use crate::plan::backup::{self, Backup, HeldBackup, Why};
+use crate::plan::restore::{Restore, Source, is_sealed_as_it_is, other_than_bundle};
+use crate::plan::{DesiredSet, HostFacts, RootFacts, Transaction};
+use crate::transport::Connection;
+use crate::words::{Failure, Phase, RunId};
+use std::sync::Arc;
+
+/// Opens a sealed backup of a play on a host; the error says what is wrong with it. It may take its time, and is called on a thread of its own.
+pub type Open = dyn Fn(&DesiredSet, &HeldBackup, &[u8]) -> Result<Backup, String> + Send + Sync;
+
+/// What is to be brought back, and how a copy is opened.
+pub struct RestoreWork {
+    pub restore: Restore,
+    pub open: Arc<Open>,
+}
+
+/// What a root is put back to.
+struct Return {
+    want: DesiredSet,
+    /// The set that is still there, if it is.
+    before: Option<String>,
+    /// What is live, where nothing sealed says it yet.
+    replaced: Option<Backup>,
+    /// The run whose secrets these are.
+    run: RunId,
+}
+
+impl Visit {
+    pub(super) async fn restore(&mut self, connection: &mut Connection, work: &RestoreWork) -> Result<(), Failure> {
+        let nonce = (self.run.nonce)();
+        let mut talk = Talk::begin(connection, &nonce, &self.plan, self.run.lock_wait(), Question::Backups).await?;
+        let facts = self.look_at_backups(&mut talk, &nonce).await?;
+        let returns = self.returns(&mut talk, &facts, work).await?;
+        let transactions = self.plan_returns(&facts, &returns)?;
+        self.tell_returns(&returns);
+        // From here on the sets are those that are brought back: what they hold is struck out of messages, too.
+        for (set, back) in self.plan.sets.iter_mut().zip(&returns) {
+            if let Some(back) = back {
+                *set = back.want.clone();
+            }
+        }
+        self.describe(&facts, &transactions);
+        if self.run.intent != Intent::Apply || transactions.iter().all(Transaction::is_empty) {
+            talk.bye().await;
+            return Ok(());
+        }
+        if *self.stop.borrow() > Stop::No {
+            return Err(interrupted(Phase::Stage));
+        }
+        self.run.make_ready().await?;
+        let pushed = self.push(&mut talk, &nonce, &transactions).await?;
+        self.report.owed.clear();
+        self.report.switched = !pushed.switched.is_empty() && !pushed.is_back;
+        (self.report.live, self.report.last_backup) = (None, None);
+        pushed.facts.roots.iter().for_each(|root| self.see(root));
+        if let Some(failure) = pushed.failure() {
+            return Err(failure);
+        }
+        self.refuse_unreturned(&HostFacts { roots: pushed.facts.roots, ..facts }, &returns)
+    }
+
+    /// What each root is put back to; `None` where that is live already.
+    async fn returns(
+        &mut self,
+        talk: &mut Talk,
+        facts: &HostFacts,
+        work: &RestoreWork,
+    ) -> Result<Vec<Option<Return>>, Failure> {
+        let mut returns = Vec::new();
+        for (index, root) in facts.roots.iter().enumerate() {
+            let set = self.plan.sets[index].clone();
+            let source = work.restore.choose(&set, root, &self.run.purpose())?;
+            let back = match source {
+                Source::Live(why) => {
+                    self.report.notes.extend(why);
+                    None
+                }
+                Source::Set(name) => Some(self.from_set(talk, index, &set, root, name).await?),
+                Source::Copy(held) => Some(self.from_copy(talk, index, &set, root, held, work).await?),
+            };
+            returns.push(back);
+        }
+        Ok(returns)
+    }
+
+    async fn from_set(
+        &self,
+        talk: &mut Talk,
+        index: usize,
+        set: &DesiredSet,
+        root: &RootFacts,
+        name: String,
+    ) -> Result<Return, Failure> {
+        let want = Restore::of_set(set, root, &name);
+        let is_kept = is_sealed_as_it_is(set, root, &self.run.purpose());
+        let replaced = match is_kept {
+            true => None,
+            false => Some(self.present(talk, index, set, root).await?),
+        };
+        let run = name.trim_start_matches('.').parse().map_err(|_| Failure::new(Phase::Exec, "a set without a run"))?;
+        Ok(Return { want, before: Some(name), replaced, run })
+    }
+
+    async fn from_copy(
+        &mut self,
+        talk: &mut Talk,
+        index: usize,
+        set: &DesiredSet,
+        root: &RootFacts,
+        held: HeldBackup,
+        work: &RestoreWork,
+    ) -> Result<Return, Failure> {
+        let sealed = self.sealed(talk, index, &held).await?;
+        let run = held.run.clone();
+        let (open, place) = (work.open.clone(), set.clone());
+        let opened = tokio::task::spawn_blocking(move || open(&place, &held, sealed.expose())).await;
+        let opened =
+            opened.map_err(|_| Failure::new(Phase::Exec, "our own program failed while it opened a backup"))?;
+        let backup = opened.map_err(|why| {
+            Failure::new(Phase::Stage, format!("the backup of run {run}: {why}; nothing was changed"))
+                .hint(format!("see which are good: distribute backup verify --hosts {}", set.host))
+        })?;
+        let is_kept = is_sealed_as_it_is(set, root, &self.run.purpose());
+        let needs_present = root.live.is_some() && (!work.restore.services.is_empty() || !is_kept);
+        let present = match needs_present {
+            true => Some(self.present(talk, index, set, root).await?),
+            false => None,
+        };
+        let (want, left) = work.restore.of_backup(set, &backup, present.as_ref(), &*self.run.fingerprint);
+        if !left.is_empty() {
+            let text = format!(
+                "{}: not brought back, since the playbook gives this host no such service any more: {}",
+                set.root,
+                left.join(", ")
+            );
+            self.report.notes.push(text);
+        }
+        if want.files.is_empty() {
+            return Err(Failure::new(
+                Phase::Stage,
+                format!("the backup of run {run} holds nothing that this host gets; nothing was changed"),
+            )
+            .hint("`distribute inventory host` says what it gets"));
+        }
+        Ok(Return { want, before: None, replaced: present.filter(|_| !is_kept), run })
+    }
+
+    /// What is live, read back.
+    async fn present(
+        &self,
+        talk: &mut Talk,
+        index: usize,
+        set: &DesiredSet,
+        root: &RootFacts,
+    ) -> Result<Backup, Failure> {
+        let (names, bytes) = backup::names_of_present(set, root)?;
+        let read = talk.read(self.stop.clone(), self.run.look, index, &names, bytes).await?;
+        Ok(backup::present(set, root, &self.run.id.just_before(), Why::Replaced, read, &self.run.purpose()))
+    }
+
+    fn plan_returns(&self, facts: &HostFacts, returns: &[Option<Return>]) -> Result<Vec<Transaction>, Failure> {
+        let purpose = self.run.purpose();
+        let pairs = returns.iter().zip(&facts.roots);
+        let plan = |(back, root): (&Option<Return>, &RootFacts)| match back {
+            None => Ok(Transaction::default()),
+            Some(Return { want, before, replaced, .. }) => {
+                Transaction::restore(want, root, facts.uid, &purpose, before.as_deref(), replaced.as_ref())
+            }
+        };
+        pairs.map(plan).collect()
+    }
+
+    /// Where it comes from, what keeps what it replaces, and what the bundle says otherwise.
+    fn tell_returns(&mut self, returns: &[Option<Return>]) {
+        let sets = self.plan.sets.clone();
+        for (set, back) in sets.iter().zip(returns) {
+            let Some(Return { want, before, replaced, run }) = back else { continue };
+            let how = if before.is_some() { "the set of run" } else { "the sealed copy of run" };
+            let kept = replaced.as_ref().map(|backup| format!("; what it replaces is sealed as {}", backup.label.run));
+            self.report.notes.push(format!("{}: from {how} {run}{}", set.root, kept.unwrap_or_default()));
+            self.report.restored = Some(run.clone()).max(self.report.restored.take());
+            self.report.other_than_bundle.extend(other_than_bundle(set, want));
+        }
+    }
+
+    /// Is what is live now what was to be brought back? The plan made again must be empty.
+    fn refuse_unreturned(&self, after: &HostFacts, returns: &[Option<Return>]) -> Result<(), Failure> {
+        if after.roots.iter().any(|root| root.lock.is_some()) {
+            return Ok(());
+        }
+        let purpose = self.run.purpose();
+        for (back, root) in returns.iter().zip(&after.roots) {
+            let Some(back) = back else { continue };
+            if !Transaction::restore(&back.want, root, after.uid, &purpose, None, None)?.is_empty() {
+                return Err(Failure::new(Phase::Switch, "the host took everything and is still not as it should be")
+                    .hint("somebody else may be at work there: run distribute status"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -7,6 +7,7 @@ use super::moment_given::MomentGiven;
 use super::option_value::option_value;
 use super::shared::Timeout;
 use super::{Shared, sources::Sources};
+use crate::bundle::{Bundle, SecretName};
 use crate::engine::{Intent, RestoreWork, Work};
 use crate::plan::backup::Which;
 use crate::plan::restore::Restore;
@@ -65,7 +66,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let intent = if shared.check { Intent::Check } else { Intent::Apply };
     let report = restore(&args, intent, shared, &sources, moment)?;
     let code = fleet::conclude(shared, &report, moment.now);
-    offer_revert(shared, &report);
+    offer_revert(shared, &report, &sources.bundle);
     code
 }
 
@@ -103,11 +104,18 @@ fn refuse_unknown(services: &[ServiceName], sources: &Sources) -> Result<()> {
 const NAMED: usize = 8;
 
 /// The bundle says something else than the hosts now: how it takes the old values, too.
-fn offer_revert(shared: &Shared, report: &Report) {
+fn offer_revert(shared: &Shared, report: &Report, bundle: &Bundle) {
+    let is_known = |name: &&str| {
+        let name = name.parse::<SecretName>();
+        name.is_ok_and(|name| bundle.value(&name).is_some() || !bundle.earlier_in_use(&name).is_empty())
+    };
     let mut differ: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
     for host in report.hosts.iter().filter(|host| !host.outcome.is_failure()) {
         let Some(run) = &host.restored else { continue };
-        differ.entry(run.generation()).or_default().extend(host.other_than_bundle.iter().map(String::as_str));
+        differ
+            .entry(run.generation())
+            .or_default()
+            .extend(host.other_than_bundle.iter().map(String::as_str).filter(is_known));
     }
     for (generation, mut names) in differ {
         names.sort_unstable();

@@ -4,7 +4,7 @@
 use super::talk::{Question, Talk};
 use super::{Intent, Stop, Visit, interrupted};
 use crate::plan::backup::{self, Backup, HeldBackup, Why};
-use crate::plan::restore::{Restore, Source, is_sealed_as_it_is, other_than_bundle};
+use crate::plan::restore::{Restore, Source, is_sealed_as_it_is};
 use crate::plan::{DesiredSet, HostFacts, RootFacts, Transaction};
 use crate::transport::Connection;
 use crate::words::{Failure, Phase, RunId};
@@ -37,7 +37,7 @@ impl Visit {
         let facts = self.look_at_backups(&mut talk, &nonce).await?;
         let returns = self.returns(&mut talk, &facts, work).await?;
         let transactions = self.plan_returns(&facts, &returns)?;
-        self.tell_returns(&returns);
+        self.tell_returns(&returns, &work.restore);
         // From here on the sets are those that are brought back: what they hold is struck out of messages, too.
         for (set, back) in self.plan.sets.iter_mut().zip(&returns) {
             if let Some(back) = back {
@@ -176,7 +176,7 @@ impl Visit {
     }
 
     /// Where it comes from, what keeps what it replaces, and what the bundle says otherwise.
-    fn tell_returns(&mut self, returns: &[Option<Return>]) {
+    fn tell_returns(&mut self, returns: &[Option<Return>], restore: &Restore) {
         let sets = self.plan.sets.clone();
         for (set, back) in sets.iter().zip(returns) {
             let Some(Return { want, before, replaced, run }) = back else { continue };
@@ -184,7 +184,7 @@ impl Visit {
             let kept = replaced.as_ref().map(|backup| format!("; what it replaces is sealed as {}", backup.label.run));
             self.report.notes.push(format!("{}: from {how} {run}{}", set.root, kept.unwrap_or_default()));
             self.report.restored = Some(run.clone()).max(self.report.restored.take());
-            self.report.other_than_bundle.extend(other_than_bundle(set, want));
+            self.report.other_than_bundle.extend(restore.other_than_bundle(set, want));
         }
     }
 

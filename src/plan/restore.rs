@@ -136,17 +136,16 @@ impl Restore {
         present: Option<&Backup>,
         fingerprint: &dyn Fn(&[u8]) -> String,
     ) -> (DesiredSet, Vec<String>) {
-        let is_meant = |service: &ServiceName| self.services.is_empty() || self.services.contains(service);
         let (mut files, mut left) = (Vec::new(), Vec::new());
         for (path, content) in &backup.files {
             match place_of(set, path) {
-                Some(place) if is_meant(&place.service) => files.push(filled(place, content.clone(), fingerprint)),
+                Some(place) if self.is_meant(&place.service) => files.push(filled(place, content.clone(), fingerprint)),
                 Some(_) => {}
                 None => left.push(path.clone()),
             }
         }
         for (path, content) in present.iter().flat_map(|present| &present.files) {
-            let Some(place) = place_of(set, path).filter(|place| !is_meant(&place.service)) else { continue };
+            let Some(place) = place_of(set, path).filter(|place| !self.is_meant(&place.service)) else { continue };
             let content = self.merged(set, &place, content, backup, present.expect("it has files"));
             files.push(filled(place, content, fingerprint));
         }
@@ -154,6 +153,36 @@ impl Restore {
         // What is left of other services is not asked for.
         let left = if self.services.is_empty() { left } else { Vec::new() };
         (DesiredSet { files, ..set.clone() }, left)
+    }
+
+    /// The secrets that are brought back and whose value in the bundle is another: `aws.KEY`, or `tls/cert.pem`. Files that are made of others are not asked.
+    pub fn other_than_bundle(&self, bundle: &DesiredSet, restored: &DesiredSet) -> Vec<String> {
+        let is_own = |file: &&DesiredFile| {
+            let service = bundle.services.iter().find(|service| service.name == file.service);
+            self.is_meant(&file.service) && service.is_some_and(|service| service.sources == [file.service.clone()])
+        };
+        let mut names = BTreeSet::new();
+        for file in restored.files.iter().filter(is_own) {
+            let Some(wanted) = bundle.files.iter().find(|wanted| wanted.path == file.path) else { continue };
+            let (service, is_env) = (&file.service, !file.keys.is_empty() || !wanted.keys.is_empty());
+            if file.sha256 != wanted.sha256 && !is_env {
+                let document = wanted.origin.documents.last().map(|document| document.to_string());
+                let name = document.map(|document| document.trim_start_matches("services/").to_owned());
+                names.insert(name.unwrap_or_else(|| file.path.clone()));
+            }
+            for (key, print) in file.keys.iter().chain(&wanted.keys) {
+                let has = |keys: &[(KeyName, String)]| keys.iter().any(|(other, known)| other == key && known == print);
+                if !(has(&file.keys) && has(&wanted.keys)) {
+                    let layer = wanted.origin.overrides.get(key).map(|scope| format!("{scope}/")).unwrap_or_default();
+                    names.insert(format!("{layer}{service}.{key}"));
+                }
+            }
+        }
+        names.into_iter().collect()
+    }
+
+    fn is_meant(&self, service: &ServiceName) -> bool {
+        self.services.is_empty() || self.services.contains(service)
     }
 
     /// An env file that includes others has the values of those that are brought back.
@@ -208,32 +237,6 @@ fn is_untouched(set: &DesiredSet, facts: &RootFacts, purpose: &Purpose) -> bool 
         && facts.manifest.files.iter().all(is_as_put)
         && links.iter().all(is_linked)
         && is.strangers_in_live().is_empty()
-}
-
-/// The secrets of these files whose value in the bundle is another: `aws.KEY`, or `tls/cert.pem`. Files that are made of others are not asked.
-pub fn other_than_bundle(bundle: &DesiredSet, restored: &DesiredSet) -> Vec<String> {
-    let is_own = |file: &&DesiredFile| {
-        let service = bundle.services.iter().find(|service| service.name == file.service);
-        service.is_some_and(|service| service.sources == [file.service.clone()])
-    };
-    let mut names = BTreeSet::new();
-    for file in restored.files.iter().filter(is_own) {
-        let Some(wanted) = bundle.files.iter().find(|wanted| wanted.path == file.path) else { continue };
-        let (service, is_env) = (&file.service, !file.keys.is_empty() || !wanted.keys.is_empty());
-        if file.sha256 != wanted.sha256 && !is_env {
-            let document = wanted.origin.documents.last().map(|document| document.to_string());
-            let name = document.map(|document| document.trim_start_matches("services/").to_owned());
-            names.insert(name.unwrap_or_else(|| file.path.clone()));
-        }
-        for (key, print) in file.keys.iter().chain(&wanted.keys) {
-            let has = |keys: &[(KeyName, String)]| keys.iter().any(|(other, known)| other == key && known == print);
-            if !(has(&file.keys) && has(&wanted.keys)) {
-                let layer = wanted.origin.overrides.get(key).map(|scope| format!("{scope}/")).unwrap_or_default();
-                names.insert(format!("{layer}{service}.{key}"));
-            }
-        }
-    }
-    names.into_iter().collect()
 }
 
 /// Where a file of this name belongs now: its service, mode and owner. `None` if no service of the host has it.

@@ -10,7 +10,7 @@ mod restore;
 mod talk;
 
 use crate::inventory::Endpoint;
-use crate::plan::backup::{Backup, Why};
+use crate::plan::backup::{Backup, Prunable, Why};
 use crate::plan::{DesiredSet, Filter, HostFacts, Purpose, Rule, Step, Transaction};
 use crate::remote::{self, Pushed};
 use crate::report::{Event, FileReport, HostReport};
@@ -175,7 +175,9 @@ pub async fn run(
             () = stopped(stop.clone(), Stop::Gently) => None,
         };
         let task = tokio::spawn(async move {
-            let report = Visit { plan, run, stop, events: events.clone(), report }.run(seat.is_some()).await;
+            let report = Visit { plan, run, stop, events: events.clone(), report, prunable: Prunable::default() }
+                .run(seat.is_some())
+                .await;
             let _ = events.send(Event::Finished(Box::new(report.clone())));
             report
         });
@@ -214,6 +216,8 @@ struct Visit {
     stop: watch::Receiver<Stop>,
     events: mpsc::UnboundedSender<Event>,
     report: HostReport,
+    /// What pruning would free here, for a host that is full.
+    prunable: Prunable,
 }
 
 impl Visit {
@@ -317,6 +321,7 @@ impl Visit {
     }
 
     fn describe(&mut self, facts: &HostFacts, transactions: &[Transaction]) {
+        self.prunable = facts.roots.iter().map(Prunable::of).sum();
         for (set, transaction) in self.plan.sets.iter().zip(transactions) {
             let files = transaction.files.iter().map(|file| FileReport {
                 path: set.root.join(&format!("secrets/{}", file.path)),
@@ -364,6 +369,10 @@ impl Visit {
         {
             talk.listen().await;
             failure.message.push_str(&talk.said());
+            if is_full(&failure.message) {
+                let before = failure.hint.take().map(|hint| format!("{hint}; ")).unwrap_or_default();
+                failure.hint = Some(format!("{before}{}", self.prunable.hint(self.host())));
+            }
         }
         Ok(pushed)
     }
@@ -409,6 +418,11 @@ impl Visit {
         failure.message = redact(&failure.message, secrets.chain(own).chain(&self.run.earlier));
         failure
     }
+}
+
+/// Does a tool complain that there is no room? dash says only that it could not write.
+fn is_full(message: &str) -> bool {
+    ["No space left", "quota exceeded", "I/O error"].iter().any(|words| message.contains(words))
 }
 
 fn interrupted(phase: Phase) -> Failure {

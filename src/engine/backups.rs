@@ -2,7 +2,7 @@
 
 use super::talk::{Question, Talk};
 use super::{Intent, Stop, Visit, interrupted};
-use crate::plan::backup::{self, HeldBackup, Retention, Standing, Which};
+use crate::plan::backup::{self, HeldBackup, Prunable, Retention, Standing, Which};
 use crate::plan::{DesiredSet, HostFacts, RootFacts, Step, Transaction};
 use crate::report::{BackupReport, Deed};
 use crate::transport::Connection;
@@ -79,6 +79,7 @@ impl Visit {
             }
         }
         facts.roots.iter().for_each(|root| self.see(root));
+        self.prunable = facts.roots.iter().map(Prunable::of).sum();
         Ok(facts)
     }
 

@@ -14,7 +14,7 @@ use crate::plan::{Change, Finding, KeyChange, Severity};
 use crate::words::{Failure, HostName, Outcome, Period, RunId, ServiceName};
 use chrono::{DateTime, Utc};
 
-pub use backup::{BackupReport, CopyReport, Deed, size};
+pub use backup::{BackupReport, CopyReport, Deed};
 pub use human::{human, progress};
 pub use json::json;
 pub use junit::junit;

@@ -32,11 +32,14 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The clock's time and fresh randomness.
+    /// The clock's time and fresh randomness. The digits begin with how far the second has gone, in 128ths: so runs of one second sort as they
+    /// came.
     pub fn now() -> Self {
         let mut random = [0; 2];
         crate::bundle::system_random(&mut random);
-        Self { now: Utc::now(), random: u16::from_be_bytes(random) }
+        let now = Utc::now();
+        let part = now.timestamp_subsec_millis().min(999) * 128 / 1000;
+        Self { now, random: (part as u16) << 9 | u16::from_be_bytes(random) >> 7 }
     }
 }
 

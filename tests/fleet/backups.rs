@@ -83,7 +83,7 @@ fn what_is_really_there_is_sealed() {
     assert_eq!(unpacked(&ws, web1, run, "api.env"), live.as_bytes());
     assert!(String::from_utf8(unpacked(&ws, web2, run, "api.env")).unwrap().ends_with("HAND=replaced\n"));
     assert_eq!(unpacked(&ws, ws.host("web3"), run, "notes.bin"), b"\0\xffbinary");
-    let label = String::from_utf8(unpacked(&ws, web1, run, "backup.toml")).unwrap();
+    let label = String::from_utf8(unpacked(&ws, web1, run, ".distribute/backup.toml")).unwrap();
     assert!(label.contains("host = \"web1\"") && label.contains("why = \"backup\"") && label.contains("edited = true"));
     assert!(label.contains(&format!("of = \"{setup}\"")), "{label}");
 
@@ -114,7 +114,7 @@ fn unpacked(ws: &Workspace, host: &Host, run: &str, file: &str) -> Vec<u8> {
     assert_eq!(ws.age(Path::new(&ws.identity()), &sealed), with_key, "each recipient opens it alone");
     let mut tar = Command::new("tar");
     let mut child = tar
-        .args(["xzO", file])
+        .args(["xzOi", file])
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()

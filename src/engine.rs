@@ -6,6 +6,7 @@
 
 mod audit;
 mod backups;
+mod drill;
 mod talk;
 
 use crate::inventory::Endpoint;
@@ -16,6 +17,7 @@ use crate::report::{Event, FileReport, HostReport};
 use crate::transport::{self, Connection, Deadlines, HostKeys, Login};
 use crate::words::{Failure, HostName, Outcome, Phase, RunId, Secret, redact};
 pub use backups::{BackupWork, Read, Reader};
+pub use drill::BackupOpener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use talk::{Question, Talk};

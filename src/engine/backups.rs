@@ -1,5 +1,6 @@
 //! A visit for what is sealed on a host: says what is there, makes one more of what is live, reads some back, removes some.
 
+use super::drill::BackupOpener;
 use super::talk::{Question, Talk};
 use super::{Intent, Stop, Visit, interrupted};
 use crate::plan::backup::{self, HeldBackup, Retention, Standing, Which};
@@ -19,6 +20,8 @@ pub enum BackupWork {
     Read { which: Which, reader: Arc<Reader> },
     /// Remove what these rules do not keep; without a rule, what is more than the play keeps.
     Prune(Retention),
+    /// Unpack the newest of each root there, in memory, and compare it with what is live.
+    Drill(Arc<BackupOpener>),
 }
 
 /// Takes a sealed backup of a host. It may take its time, and is called on a thread of its own.
@@ -59,6 +62,7 @@ impl Visit {
                 let transactions = self.prune(&facts, *retention)?;
                 self.change(&mut talk, &nonce, &facts, &transactions).await?;
             }
+            BackupWork::Drill(opener) => self.drill(&mut talk, &nonce, &facts, opener).await?,
         }
         Ok(())
     }
@@ -86,7 +90,7 @@ impl Visit {
         self.plan.sets.iter().zip(&facts.roots)
     }
 
-    fn list(&mut self, facts: &HostFacts) {
+    pub(super) fn list(&mut self, facts: &HostFacts) {
         let purpose = self.run.purpose();
         let reports = self.pairs(facts).flat_map(|(set, root)| {
             let held = backup::held(set, root, &purpose);

@@ -138,7 +138,11 @@ impl Visit {
         Ok(())
     }
 
-    async fn send_for_drill(&mut self, talk: &mut Talk, transactions: &[Transaction]) -> Result<remote::Frame, Failure> {
+    async fn send_for_drill(
+        &mut self,
+        talk: &mut Talk,
+        transactions: &[Transaction],
+    ) -> Result<remote::Frame, Failure> {
         let payload = remote::payload(transactions).map_err(|error| Failure::new(Phase::Stage, error.to_string()))?;
         let _ = self.events.send(Event::Pushing(self.host().clone()));
         let patience = patience(self.run.patience, payload.len(), &[]);
@@ -150,7 +154,10 @@ impl Visit {
         talk.has_sent = true;
         let frame = talk.frame(self.stop.clone(), Stop::Gently, patience).await;
         frame.map_err(|failure| match *self.stop.borrow() > Stop::No {
-            true => Failure::new(Phase::Stage, "interrupted: what was unpacked in memory is removed, and nothing else was touched"),
+            true => Failure::new(
+                Phase::Stage,
+                "interrupted: what was unpacked in memory is removed, and nothing else was touched",
+            ),
             false => failure,
         })
     }

@@ -111,7 +111,12 @@ mod tests {
 
     fn of(call: &Call, manager: Manager) -> Vec<Unit> {
         let time = |text: &str| text.parse().unwrap();
-        units(call, &jobs(time("Sun 02:00"), time("03:00"), time("Sun 04:00"), time("1st 05:00")), "distribute", manager)
+        units(
+            call,
+            &jobs(time("Sun 02:00"), time("03:00"), time("Sun 04:00"), time("1st 05:00")),
+            "distribute",
+            manager,
+        )
     }
 
     #[test]

@@ -79,7 +79,12 @@ fn owner(file: &LabelledFile) -> Result<String, String> {
     }
     match (Principal::new(&*file.owner), Principal::new(&*file.group)) {
         (Ok(owner), Ok(group)) => Ok(format!("{}:{}", on_the_wire(&owner), on_the_wire(&group))),
-        _ => Err(format!("{} in it is of {}:{}, who cannot be named to a host", shown(&file.path), shown(&file.owner), shown(&file.group))),
+        _ => Err(format!(
+            "{} in it is of {}:{}, who cannot be named to a host",
+            shown(&file.path),
+            shown(&file.owner),
+            shown(&file.group)
+        )),
     }
 }
 
@@ -113,8 +118,12 @@ impl Rehearsal {
         let path = shown(&file.path);
         let Some(stat) = self.entries.get(&place) else { return Some(format!("{path} did not come back")) };
         match () {
-            () if self.hashes.get(&place) != Some(&file.sha256) => Some(format!("{path} came back with another content")),
-            () if stat.mode != file.mode => Some(format!("{path} came back with mode {}, not {}", stat.mode, file.mode)),
+            () if self.hashes.get(&place) != Some(&file.sha256) => {
+                Some(format!("{path} came back with another content"))
+            }
+            () if stat.mode != file.mode => {
+                Some(format!("{path} came back with mode {}, not {}", stat.mode, file.mode))
+            }
             () if owner(file).is_ok_and(|owner| self.ownerless.contains(&owner)) => None,
             () if !is_of(stat, file) => Some(format!("{path} came back as a file of {}", shown(&stat.owner()))),
             () => None,

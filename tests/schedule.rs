@@ -220,6 +220,11 @@ fn units_are_written_once_and_taken_out_again() {
     let before = UNITS.map(inode);
     assert_eq!(outcomes(&story.install(&[])), ["unchanged"; 8]);
     assert_eq!(UNITS.map(inode), before, "what is right is not written again");
+    // Of an earlier version that knew no drill.
+    fs::remove_file(units.join("distribute-drill.service")).unwrap();
+    fs::remove_file(units.join("distribute-drill.timer")).unwrap();
+    let created: Vec<_> = [vec!["unchanged"; 6], vec!["created"; 2]].concat();
+    assert_eq!(outcomes(&story.install(&[])), created);
     let moved = story.install(&["--audit-at", "04:04"]);
     assert_eq!(outcomes(&moved).iter().filter(|outcome| **outcome == "changed").count(), 1);
     fs::write(units.join("other.service"), "").unwrap();
@@ -244,7 +249,7 @@ fn the_units_of_another_project_are_left_alone() {
     }
     assert_eq!(fs::read_to_string(units.join(UNITS[0])).unwrap(), before);
     other.run(&[&head[..], &["--name", "other"]].concat());
-    assert_eq!(names(&units).len(), 12);
+    assert_eq!(names(&units).len(), 16);
 }
 
 #[test]

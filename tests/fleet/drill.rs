@@ -135,7 +135,7 @@ fn a_damaged_newest_one_is_told_and_the_one_before_is_taken() {
     ws.web1().sh(&format!("printf x >> {ROOT}/backups/{newest}"));
     let report = drill(&ws, &[], 3);
     let damaged = ["none", "damaged: passed over, and an earlier one was taken", ""];
-    assert_eq!(told(&report, "web1"), [&["rehearsed", "", ""], &damaged]);
+    assert_eq!(told(&report, "web1"), [["rehearsed", "", ""], damaged]);
     assert_eq!(ws.json(&["status", "--max-age", "drill=32d"], 3)["late"][0]["command"], "drill");
     // And where none is good, that is what is wrong.
     ws.web1().sh(&format!("cd {ROOT}/backups && for one in *.tar.gz.age; do : > \"$one\"; done"));

@@ -236,3 +236,143 @@ fn told(what: What, paths: &[String], reason: Option<&Reason>) -> String {
 fn shown(text: &str) -> String {
     printable(text.as_bytes(), 200)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Kind;
+    use crate::plan::desired::sha256;
+    use crate::words::{HostName, PlayName, Secret};
+
+    const RUN: &str = "42-20261121T020000Z-7f3a";
+
+    fn mac(bytes: &[u8]) -> String {
+        sha256(&[b"key", bytes].concat())
+    }
+
+    fn stat(mode: u32) -> Stat {
+        Stat {
+            kind: Kind::File,
+            mode: Mode::new(mode),
+            uid: 0,
+            gid: 0,
+            user: "root".to_owned(),
+            group: "root".to_owned(),
+            links: 1,
+            size: 1,
+            modified: 0,
+            target: None,
+        }
+    }
+
+    /// A set of one file, live since a run put it there.
+    fn live(path: &str, content: &str) -> RootFacts {
+        let mut facts = RootFacts { live: Some(format!("..{RUN}")), ..RootFacts::default() };
+        let place = format!("secrets/..{RUN}/{path}");
+        facts.entries.insert(place.clone(), stat(0o600));
+        facts.hashes.insert(place, sha256(content.as_bytes()));
+        facts.manifest.files.insert(path.to_owned(), mac(sha256(content.as_bytes()).as_bytes()));
+        facts
+    }
+
+    fn backup(path: &str, content: &str) -> Backup {
+        let label = toml::from_str::<Label>(&format!(
+            "version = 1\nbundle = 'b'\nhost = '{}'\nplay = '{}'\nroot = '/opt/x'\nrun = '{RUN}'\nwhy = 'deploy'",
+            HostName::new("web1").unwrap(),
+            PlayName::new("play").unwrap()
+        ));
+        let mut label = label.unwrap();
+        let sha256 = sha256(content.as_bytes());
+        let file =
+            LabelledFile { owner: "root".to_owned(), group: "root".to_owned(), ..LabelledFile::of(path, sha256, None) };
+        label.files.push(file);
+        let files = [(path.to_owned(), Secret::new(content.as_bytes()))].into_iter().collect();
+        let (vault_password, keepsake) = (Secret::new(Vec::new()), Secret::new(Vec::new()));
+        Backup { label, files, vault_password, keepsake }
+    }
+
+    /// What a host says that unpacked it faithfully.
+    fn faithful(backup: &Backup) -> Rehearsal {
+        let mut rehearsal = Rehearsal { live: Some(format!("..{RUN}")), ..Rehearsal::default() };
+        for file in &backup.label.files {
+            rehearsal.entries.insert(format!("set/{}", file.path), stat(file.mode.bits()));
+            rehearsal.hashes.insert(format!("set/{}", file.path), file.sha256.clone());
+        }
+        rehearsal
+    }
+
+    fn problem(text: &str) -> Verdict {
+        Verdict { problem: Some(text.to_owned()), note: None }
+    }
+
+    fn note(text: &str) -> Verdict {
+        Verdict { problem: None, note: Some(text.to_owned()) }
+    }
+
+    #[test]
+    fn what_is_live_came_back() {
+        let backup = backup("a.env", "A=1");
+        assert_eq!(faithful(&backup).judge(&backup.label, &live("a.env", "A=1"), &mac), Verdict::default());
+    }
+
+    #[test]
+    fn what_nothing_explains_is_a_problem() {
+        let backup = backup("a.env", "A=1");
+        let judge = |facts: &RootFacts| faithful(&backup).judge(&backup.label, facts, &mac);
+        let unexplained = "a.env differs from what is live: nothing that is recorded explains it";
+        assert_eq!(judge(&live("a.env", "A=2")), problem(unexplained));
+        // What no manifest vouches for explains nothing.
+        let mut facts = live("a.env", "A=2");
+        facts.manifest.files.clear();
+        assert_eq!(judge(&facts), problem(unexplained));
+    }
+
+    #[test]
+    fn what_is_recorded_explains_a_difference() {
+        let mut backup = backup("a.env", "A=1");
+        let mut facts = live("a.env", "A=2");
+        facts.manifest = live("a.env", "A=1").manifest;
+        let judge = |backup: &Backup, facts: &RootFacts| faithful(backup).judge(&backup.label, facts, &mac);
+        assert_eq!(judge(&backup, &facts), note("a.env differs from what is live: changed by hand since"));
+        backup.label.files[0].edited = true;
+        let then = "a.env differs from what is live: it holds what had been changed by hand then";
+        assert_eq!(judge(&backup, &live("a.env", "A=2")), note(then));
+        backup.label.of = Some("41-20261120T020000Z-0001".parse().unwrap());
+        let other = format!("a.env differs from what is live: the live set is of another run, {RUN}");
+        assert_eq!(judge(&backup, &live("a.env", "A=2")), note(&other));
+        let nothing = RootFacts::default();
+        let rehearsal = Rehearsal { live: None, ..faithful(&backup) };
+        assert_eq!(
+            rehearsal.judge(&backup.label, &nothing, &mac),
+            note("no set of ours is live there to compare it with")
+        );
+    }
+
+    #[test]
+    fn what_did_not_come_back_is_a_problem() {
+        let backup = backup("a.env", "A=1");
+        let judge = |bend: &dyn Fn(&mut Rehearsal)| {
+            let mut rehearsal = faithful(&backup);
+            bend(&mut rehearsal);
+            rehearsal.judge(&backup.label, &live("a.env", "A=1"), &mac)
+        };
+        assert_eq!(judge(&|one| one.entries.clear()), problem("a.env did not come back"));
+        assert_eq!(judge(&|one| one.hashes.clear()), problem("a.env came back with another content"));
+        let wider = judge(&|one| _ = one.entries.insert("set/a.env".to_owned(), stat(0o644)));
+        assert_eq!(wider, problem("a.env came back with mode 0644, not 0600"));
+        let other = judge(&|one| one.entries.get_mut("set/a.env").unwrap().uid = 7);
+        assert_eq!(other, problem("a.env came back as a file of root:root"));
+        let moved = judge(&|one| one.live = Some("..43-20261122T020000Z-0001".to_owned()));
+        assert_eq!(moved, note("another run switched meanwhile: compared with what was live before"));
+    }
+
+    #[test]
+    fn a_path_that_leads_elsewhere_never_travels() {
+        for path in ["../a", "/etc/passwd", "a//b", "./a", "a\nb", ""] {
+            assert!(Transaction::rehearsal(&backup(path, "A=1")).is_err(), "{path:?}");
+        }
+        let mut of_a_stranger = backup("a.env", "A=1");
+        of_a_stranger.label.files[0].owner = "-R root".to_owned();
+        assert!(Transaction::rehearsal(&of_a_stranger).is_err());
+    }
+}

@@ -86,7 +86,7 @@ impl Visit {
         Ok(facts)
     }
 
-    fn pairs<'a>(&'a self, facts: &'a HostFacts) -> impl Iterator<Item = (&'a DesiredSet, &'a RootFacts)> {
+    pub(super) fn pairs<'a>(&'a self, facts: &'a HostFacts) -> impl Iterator<Item = (&'a DesiredSet, &'a RootFacts)> {
         self.plan.sets.iter().zip(&facts.roots)
     }
 

@@ -1,9 +1,8 @@
 //! A drill: the newest backup of each root is opened here, unpacked on its host in memory, and compared with what is live there.
 
-use super::backups::Read;
 use super::talk::Talk;
 use super::{Intent, Stop, Visit, interrupted, patience};
-use crate::plan::backup::{self, Backup, HeldBackup, Standing, Verdict};
+use crate::plan::backup::{self, Backup, HeldBackup, Standing};
 use crate::plan::{DesiredSet, HostFacts, Transaction};
 use crate::remote;
 use crate::report::{BackupReport, Deed, Event};
@@ -34,17 +33,13 @@ impl Visit {
         opener: &Arc<BackupOpener>,
     ) -> Result<(), Failure> {
         self.list(facts);
-        let mut chosen = Vec::new();
-        let mut nothing = None;
-        let mut transactions: Vec<Transaction> = self.plan.sets.iter().map(|_| Transaction::default()).collect();
+        let without = self.pairs(facts).find(|(_, root)| root.newest_backup().is_none());
+        let nothing = without.map(|(set, _)| without_backup(set));
+        let (mut chosen, mut transactions) = (Vec::new(), Vec::new());
         for root in 0..self.plan.sets.len() {
-            if facts.roots[root].newest_backup().is_none() {
-                // The other roots may have one.
-                nothing = nothing.or(Some(without_backup(&self.plan.sets[root])));
-            } else if let Some((one, transaction)) = self.newest(talk, facts, root, opener).await? {
-                chosen.push(one);
-                transactions[root] = transaction;
-            }
+            let (one, transaction) = self.newest(talk, facts, root, opener).await?.unzip();
+            chosen.extend(one);
+            transactions.push(transaction.unwrap_or_default());
         }
         if chosen.is_empty() || self.run.intent != Intent::Apply {
             talk.bye().await;
@@ -52,6 +47,7 @@ impl Visit {
         } else {
             self.rehearse(talk, nonce, facts, &chosen, &transactions).await?;
         }
+        // The other roots have one.
         nothing.map_or(Ok(()), Err)
     }
 
@@ -133,7 +129,8 @@ impl Visit {
         let run = self.run.clone();
         for (one, rehearsal) in chosen.iter().zip(rehearsals) {
             let verdict = rehearsal.judge(&one.backup.label, &facts.roots[one.root], &*run.mac);
-            self.note(&one.path, verdict);
+            let report = self.reported(&one.path);
+            (report.deed, report.problem, report.note) = (Deed::Rehearsed, verdict.problem, verdict.note);
         }
         Ok(())
     }
@@ -160,12 +157,6 @@ impl Visit {
             ),
             false => failure,
         })
-    }
-
-    fn note(&mut self, path: &str, verdict: Verdict) {
-        let report = self.reported(path);
-        let read = Read { problem: verdict.problem, note: verdict.note, ..Read::good(Deed::Rehearsed) };
-        (report.deed, report.problem, report.note) = (read.deed, read.problem, read.note);
     }
 
     /// What is said of a backup.

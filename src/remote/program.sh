@@ -284,7 +284,8 @@ hash_ours() {
     say hash
     set -- vault-password backups/key.age ${live:+"secrets/$live"/* "secrets/$live"/.[!.]* "secrets/$live"/*/*}
     if [ "$deep" = backups ]; then
-        set -- "$@" backups/*.age
+        # What stands in the place of a link is what is read there.
+        set -- "$@" backups/*.age secrets/*
         for set in secrets/..[0-9]*; do
             [ "$set" = "secrets/$live" ] || [ -L "$set" ] || set -- "$@" "$set"/* "$set"/*/*
         done

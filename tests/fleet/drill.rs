@@ -86,14 +86,16 @@ fn what_was_changed_by_hand_since_is_noted() {
     ws.add("tiny1", Spec::busybox().script(RUN), "");
     ws.setup();
     for host in &ws.hosts {
+        // As an editor does it: the link is replaced by a file.
         host.sh(&format!(
-            "cd {ROOT}/secrets/..data/ && echo HAND=edited >> cloudflare.env && echo new > stray && chmod 640 aws.env && rm api.env"
+            "cd {ROOT}/secrets/..data/ && echo HAND=edited >> github-oidc.env && echo new > stray && chmod 640 aws.env && rm api.env && \
+             cp cloudflare.env /tmp/x && echo HAND=edited >> /tmp/x && mv /tmp/x {ROOT}/secrets/cloudflare.env"
         ));
     }
     let report = drill(&ws, &[], 0);
     for host in ["web1", "tiny1"] {
         let [told] = &told(&report, host)[..] else { panic!("{report:#}") };
-        let note = "cloudflare.env differs from what is live: changed by hand since; \
+        let note = "cloudflare.env, github-oidc.env differ from what is live: changed by hand since; \
                     api.env is in it and not live: changed by hand since; \
                     stray is live and not in it: changed by hand since; \
                     aws.env has another mode or owner than what is live: changed by hand since";

@@ -156,6 +156,17 @@ impl Live<'_> {
         format!("secrets/{}/", policy::set_name(&self.run))
     }
 
+    /// Where the file is that is read there: an editor puts its own in the place of our link.
+    fn place(&self, path: &str) -> String {
+        if self.is_replaced(path) { format!("secrets/{path}") } else { format!("{}{path}", self.directory()) }
+    }
+
+    fn is_replaced(&self, path: &str) -> bool {
+        let name = path.split('/').next().unwrap_or(path);
+        let stat = self.facts.entries.get(&format!("secrets/{name}"));
+        stat.is_some_and(|stat| stat.is_file() || stat.is_directory())
+    }
+
     fn paths(&self) -> impl Iterator<Item = String> {
         let directory = self.directory();
         let files = self.facts.entries.iter().filter(|(_, stat)| !stat.is_directory());
@@ -163,10 +174,11 @@ impl Live<'_> {
     }
 
     fn difference(&self, path: &str, sealed: Option<&LabelledFile>) -> Option<What> {
-        let place = format!("{}{path}", self.directory());
+        let place = self.place(path);
         match (sealed, self.facts.entries.get(&place)) {
             (None, None) => None,
             (None, Some(_)) => Some(What::OnlyLive),
+            (Some(_), None) if self.is_replaced(path) => Some(What::Unread),
             (Some(_), None) => Some(What::NotLive),
             (Some(sealed), Some(stat)) => match self.facts.hashes.get(&place) {
                 None if stat.is_file() => Some(What::Unread),
@@ -193,7 +205,7 @@ impl Live<'_> {
 
     /// Is it not what the run that made the set live had put there? Only what its manifest vouches for is known.
     fn is_by_hand(&self, path: &str) -> bool {
-        let place = format!("{}{path}", self.directory());
+        let place = self.place(path);
         let mac = self.facts.hashes.get(&place).map(|hash| (self.mac)(hash.as_bytes()));
         let manifest = &self.facts.manifest.files;
         match manifest.get(path) {

@@ -2,6 +2,7 @@
 
 use crate::backups::{backups, sealed};
 use crate::host::{Host, Spec};
+use crate::http_server::Server;
 use crate::workspace::{ROOT, Workspace, error, is_root, of};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -199,4 +200,40 @@ fn an_owner_who_is_gone_is_told() {
     let report = drill(&ws, &[], 3);
     let [told] = &told(&report, "web1")[..] else { panic!("{report:#}") };
     assert_eq!((&*told[0], &*told[1]), ("rehearsed", "no file can be given to deploy:deploy there"));
+}
+
+#[test]
+fn who_hears_of_backups_hears_of_drills() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default());
+    ws.setup();
+    let server = Server::start(&["200 OK"]);
+    let text = format!("[[notify]]\nwebhook = '{}'\non = ['backup']\nwhen = 'failure'\n", server.url("/hook"));
+    fs::write(ws.path("project/playbooks/notify.toml"), text).unwrap();
+    drill(&ws, &[], 0);
+    assert_eq!(server.requests().len(), 0);
+    ws.web1().sh(&format!("cd {ROOT}/backups && for one in *.tar.gz.age; do : > \"$one\"; done"));
+    drill(&ws, &["--check"], 3);
+    assert_eq!(server.requests().len(), 0, "--check is no run");
+    drill(&ws, &[], 3);
+    let [request] = &server.requests()[..] else { panic!("one request") };
+    let told: Value = serde_json::from_str(&request.body).unwrap();
+    assert_eq!((&told["command"], &told["status"]), (&"backup".into(), &3.into()));
+    assert!(told["message"].as_str().unwrap().contains("; web1: it is cut off: 0 of "), "{told}");
+}
+
+#[test]
+fn cron_hears_nothing_while_all_is_well() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default());
+    ws.setup();
+    let quiet = ws.run(&["-q", "backup", "drill"]).expect(0);
+    assert_eq!((&*quiet.stdout, &*quiet.stderr), ("", ""));
+    ws.web1().sh(&format!("cd {ROOT}/secrets/..data/ && echo HAND=edited >> cloudflare.env"));
+    let told = ws.run(&["-q", "backup", "drill"]).expect(0).stdout;
+    assert!(told.contains("cloudflare.env differs from what is live: changed by hand since"), "{told}");
 }

@@ -6,8 +6,11 @@ use distribute::plan::Transaction;
 use distribute::plan::backup::{Backup, Label, Rehearsal, Verdict, Why};
 use distribute::remote;
 use distribute::words::{Failure, Phase, RemotePath};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -79,7 +82,10 @@ impl Scene {
 
     /// A drill that has begun to receive and got half of it.
     fn half(&self) -> Session {
-        let mut session = self.host.start();
+        let mut command = self.host.command();
+        // A group of its own, for signals.
+        command.process_group(0);
+        let mut session = Session::start(command);
         session.look(&[&self.want.set]).unwrap();
         session.send(&remote::drill_line("2026-11-21T02:00:00Z", "tester@desk"));
         let payload = remote::payload(&[Transaction::rehearsal(&self.backup()).unwrap()]).unwrap();
@@ -222,6 +228,22 @@ fn who_hangs_up_leaves_nothing_behind() {
         session.hang_up();
         session.end();
         assert_eq!(scene.left(), Vec::<String>::new(), "{shell}");
+    }
+}
+
+/// At the shell alone a signal waits, at all of its group it ends what receives: either way nothing stays.
+#[test]
+fn a_signal_leaves_nothing_behind() {
+    for shell in SHELLS {
+        let Some(scene) = Scene::new(shell) else { continue };
+        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGPIPE] {
+            for whom in [|pid: i32| pid, |pid: i32| -pid] {
+                let mut session = scene.half();
+                kill(Pid::from_raw(whom(session.child.id() as i32)), signal).unwrap();
+                session.end();
+                assert_eq!(scene.left(), Vec::<String>::new(), "{shell}: {signal}");
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod audit;
 mod backups;
+mod drill;
 mod restore;
 mod talk;
 
@@ -16,12 +17,13 @@ use crate::remote::{self, Pushed};
 use crate::report::{Event, FileReport, HostReport};
 use crate::transport::{self, Connection, Deadlines, HostKeys, Login};
 use crate::words::{Failure, HostName, Outcome, Phase, RunId, Secret, redact};
-pub use backups::{BackupWork, Read, Reader};
-pub use restore::{Open, RestoreWork};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use talk::{Question, Talk};
 use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
+
+pub use backups::{BackupOpener, BackupWork, Read, Reader};
+pub use restore::RestoreWork;
 
 /// What is to be done for one host, and whether it may be.
 pub struct HostPlan {
@@ -350,16 +352,27 @@ impl Visit {
         self.report.generation = self.report.live.as_ref().map(RunId::generation);
     }
 
-    async fn push(&mut self, talk: &mut Talk, nonce: &str, transactions: &[Transaction]) -> Result<Pushed, Failure> {
+    /// Sends everything that there is to send, announced by this line. Gives its size in bytes.
+    fn send(
+        &self,
+        talk: &mut Talk,
+        transactions: &[Transaction],
+        line: fn(&str, &str) -> Vec<u8>,
+    ) -> Result<usize, Failure> {
         let payload = remote::payload(transactions).map_err(|error| Failure::new(Phase::Stage, error.to_string()))?;
         let _ = self.events.send(Event::Pushing(self.host().clone()));
-        let patience = patience(self.run.patience, payload.len(), transactions);
-        let since = self.run.id.time().format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let (size, since) = (payload.len(), self.run.id.time().format("%Y-%m-%dT%H:%M:%SZ").to_string());
         talk.channel.send(remote::part_lines(transactions).into());
-        talk.channel.send(remote::push_line(&since, &self.run.who).into());
+        talk.channel.send(line(&since, &self.run.who).into());
         talk.channel.send(bytes::Bytes::from_owner(payload));
         talk.channel.finish();
         talk.has_sent = true;
+        Ok(size)
+    }
+
+    async fn push(&mut self, talk: &mut Talk, nonce: &str, transactions: &[Transaction]) -> Result<Pushed, Failure> {
+        let size = self.send(talk, transactions, remote::push_line)?;
+        let patience = patience(self.run.patience, size, transactions);
         let frame = talk.frame(self.stop.clone(), Stop::Now, patience).await;
         // Without an answer only the last sign of life tells how far it came.
         let frame = frame.inspect_err(|failure| self.report.switched = failure.phase >= Phase::Action)?;

@@ -15,7 +15,6 @@ use crate::report::Report;
 use crate::words::{Error, Result, RunId, ServiceName, nearest, plural};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 const AFTER: &str = "\
 Examples:
@@ -76,9 +75,8 @@ fn restore(args: &Args, intent: Intent, shared: &Shared, sources: &Sources, mome
         (None, Some(at)) => Which::At(at.time(moment.now)),
         (None, None) => Which::Previous,
     };
-    let opener = Opener::new(sources);
-    let open = Arc::new(move |set: &_, held: &_, sealed: &[u8]| opener.open(set, held, sealed));
-    let work = RestoreWork { restore: Restore { which, services: args.service.clone() }, open };
+    let restore = Restore { which, services: args.service.clone() };
+    let work = RestoreWork { restore, open: Opener::new(sources).shared() };
     let errand = Errand { work: Work::Restore(work), ..Errand::new("restore", intent, args.timeout.duration()) };
     let plans = fleet::enrolled(shared, sources)?;
     fleet::go(shared, sources, errand, moment, plans)

@@ -4,11 +4,13 @@ mod attributes;
 mod consumer;
 mod kernel;
 mod quoted;
+mod rehearsals;
 
 use crate::plan::backup::Receipt;
 use crate::plan::{HostFacts, Kind, Manifest, RootFacts, Stat};
 use crate::words::{Failure, Mode, Phase, STRETCH, Secret, ServiceName, printable};
 use quoted::exact;
+pub use rehearsals::drill;
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 

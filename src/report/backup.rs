@@ -109,12 +109,22 @@ pub(super) fn lines(host: &HostReport, report: &Report) -> Vec<String> {
         lines.push(format!("  {} {play}{}", mark(backup, report.check), row(backup)));
         lines.extend(backup.problem.iter().map(|problem| format!("      {problem}")));
         lines.extend(backup.note.iter().map(|note| format!("      {note}")));
+        lines.extend(rehearsed(backup, report.check).map(|how| format!("      {how}")));
     }
     let opened = host.backups.iter().filter(|backup| backup.deed == Deed::Opened && !backup.is_bad()).count();
     if opened > 0 {
         lines.push(format!("  {} opened: as recorded", plural(opened, "backup")));
     }
     lines
+}
+
+/// How a drill went, where there is nothing else to say.
+fn rehearsed(backup: &BackupReport, check: bool) -> Option<&'static str> {
+    match (backup.deed, backup.is_bad() || backup.note.is_some()) {
+        (Deed::Rehearsed, false) if check => Some("opens here: would be unpacked there, in memory"),
+        (Deed::Rehearsed, false) => Some("brings back what is live"),
+        _ => None,
+    }
 }
 
 /// Copies of the bundle, as a section of their own.

@@ -245,6 +245,13 @@ impl Report {
         !self.interrupted && self.hosts.iter().all(is_clean)
     }
 
+    /// Of a drill: was every host reached, and what was unpacked there what is live? Then `backup drill -q` has nothing to say.
+    pub fn is_as_live(&self) -> bool {
+        let rehearsed = |backup: &&BackupReport| backup.deed == Deed::Rehearsed;
+        let mut rehearsed = self.hosts.iter().flat_map(|host| &host.backups).filter(rehearsed);
+        self.exit_status() == 0 && rehearsed.all(|backup| backup.note.is_none())
+    }
+
     /// Did a rotation not come to its end, be it that every host is well?
     fn has_failed(&self) -> bool {
         self.command == "rotate" && self.rotation.as_ref().is_some_and(RotationReport::has_failed)

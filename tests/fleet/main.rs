@@ -27,6 +27,7 @@ mod audit_surroundings;
 mod audit_trouble;
 mod backups;
 mod contract;
+mod drill;
 mod enrolment;
 mod example;
 mod fleet_in_use;

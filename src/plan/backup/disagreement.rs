@@ -51,7 +51,7 @@ impl fmt::Display for Disagreement {
 /// Every file of a run that was made of the same documents for several hosts, and is not the same on all. What most of them have is taken
 /// for right; the others are told.
 pub fn disagreements(labels: &[Label]) -> Vec<Disagreement> {
-    let mut same: BTreeMap<(&RunId, &PlayName, &str, &[String]), Vec<(&Label, &LabelledFile)>> = BTreeMap::new();
+    let mut same: BTreeMap<_, Vec<(&Label, &LabelledFile)>> = BTreeMap::new();
     for label in labels {
         for file in label.files.iter().filter(|file| !file.from.is_empty()) {
             same.entry((&label.run, &label.play, &file.path, &file.from)).or_default().push((label, file));

@@ -88,14 +88,12 @@ fn refuse_unknown(services: &[ServiceName], sources: &Sources) -> Result<()> {
     for host in &sources.hosts {
         known.extend(sources.sets(host)?.into_iter().flat_map(|set| set.services).map(|service| service.name));
     }
-    for service in services.iter().filter(|service| !known.contains(service)) {
-        let error = Error::new(format!("none of these hosts gets a service `{service}`"));
-        return Err(match nearest(service.as_str(), known.iter().map(ServiceName::as_str)) {
-            Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error.hint("`distribute inventory host HOST` says what a host gets"),
-        });
-    }
-    Ok(())
+    let Some(service) = services.iter().find(|service| !known.contains(service)) else { return Ok(()) };
+    let error = Error::new(format!("none of these hosts gets a service `{service}`"));
+    Err(match nearest(service.as_str(), known.iter().map(ServiceName::as_str)) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("`distribute inventory host HOST` says what a host gets"),
+    })
 }
 
 /// Secrets named in the offer before the rest is only counted.

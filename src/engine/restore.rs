@@ -78,15 +78,15 @@ impl Visit {
                     self.report.notes.extend(why);
                     None
                 }
-                Source::Set(name) => Some(self.from_set(talk, index, &set, root, name).await?),
-                Source::Copy(held) => Some(self.from_copy(talk, index, &set, root, held, work).await?),
+                Source::Set(name) => Some(self.return_set(talk, index, &set, root, name).await?),
+                Source::Copy(held) => Some(self.return_copy(talk, index, &set, root, held, work).await?),
             };
             returns.push(back);
         }
         Ok(returns)
     }
 
-    async fn from_set(
+    async fn return_set(
         &self,
         talk: &mut Talk,
         index: usize,
@@ -104,7 +104,7 @@ impl Visit {
         Ok(Return { want, before: Some(name), replaced, run })
     }
 
-    async fn from_copy(
+    async fn return_copy(
         &mut self,
         talk: &mut Talk,
         index: usize,

@@ -306,9 +306,16 @@ impl Difference<'_> {
         expected.extend(self.want.admin_files().map(|(path, _)| (path.to_owned(), policy::FILE)));
         let wrong_modes = expected.into_iter().filter_map(|(path, mode)| self.wrong_mode(&path, mode));
         // With a new set comes a new copy.
-        let sealed =
-            self.unsealed_run().filter(|_| !new_set).map(|run| format!("backups/{}", policy::backup_name(&run)));
-        let sealed = sealed.map(|path| self.at_root(Rule::Missing, &path, "the live set's sealed copy", "nothing"));
+        let sealed = self.unsealed_run().filter(|_| !new_set).map(|run| {
+            let copy = format!("backups/{}", policy::backup_name(&run));
+            let (path, what) = match self.facts.entries.contains_key(&copy) {
+                true => {
+                    (format!(".distribute/{}", policy::receipt_name(&run)), "the receipt of the live set's sealed copy")
+                }
+                false => (copy, "the live set's sealed copy"),
+            };
+            self.at_root(Rule::Missing, &path, what, "nothing")
+        });
         wrong_modes.chain(sealed).chain(self.strange_files()).collect()
     }
 

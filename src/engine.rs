@@ -6,6 +6,7 @@
 
 mod audit;
 mod backups;
+mod recovery;
 mod talk;
 
 use crate::inventory::Endpoint;
@@ -16,6 +17,7 @@ use crate::report::{Event, FileReport, HostReport};
 use crate::transport::{self, Connection, Deadlines, HostKeys, Login};
 use crate::words::{Failure, HostName, Outcome, Phase, RunId, Secret, redact};
 pub use backups::{BackupWork, Read, Reader};
+pub use recovery::{Salvor, Taken};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use talk::{Question, Talk};
@@ -52,6 +54,8 @@ pub enum Work {
     Audit(Filter),
     /// What was sealed, or is to be.
     Backups(BackupWork),
+    /// What was sealed, while there is no bundle.
+    Recovery(Arc<dyn Salvor>),
 }
 
 /// Keyed hash of a content's SHA-256, under the bundle's key.
@@ -245,6 +249,7 @@ impl Visit {
             Work::Enrolment => self.converse(&mut connection, Question::Audit(&[])).await,
             Work::Audit(filter) => self.audit(&mut connection, filter).await,
             Work::Backups(work) => self.backups(&mut connection, work).await,
+            Work::Recovery(salvor) => self.recover(&mut connection, salvor).await,
         };
         connection.close().await;
         result

@@ -156,7 +156,9 @@ fn refuse_several(remains: &[Remains]) -> Result<()> {
     }
     let ids: BTreeSet<&str> = bundles.iter().map(|(keepsake, _)| keepsake.bundle_id()).collect();
     let error = match ids.len() {
-        1 => Error::new("the backups say that they are of one bundle, and were made with different keys: some are forged"),
+        1 => Error::new(
+            "the backups say that they are of one bundle, and were made with different keys: some are forged",
+        ),
         _ => Error::new("the hosts hold backups of different bundles"),
     };
     let line = |(keepsake, hosts): &(&Keepsake, BTreeSet<&HostName>)| {
@@ -202,7 +204,9 @@ fn generation(remains: &[Remains], known: &Circumstances, notes: &mut Vec<String
     let seen = known.seen.iter().filter(|(bundle, _)| Some(&**bundle) == id).map(|(_, seen)| *seen);
     let (near, far): (Vec<u64>, Vec<u64>) = seen.partition(|seen| *seen <= proved.saturating_add(FARTHEST));
     if let Some(far) = far.iter().max() {
-        notes.push(format!("a host says that it has seen generation {far}, which no backup comes near: it was not believed"));
+        notes.push(format!(
+            "a host says that it has seen generation {far}, which no backup comes near: it was not believed"
+        ));
     }
     near.into_iter().max().unwrap_or(0).max(proved)
 }

@@ -24,6 +24,16 @@ impl LastSeen {
         Ok(Self { file, seen })
     }
 
+    /// Id and generation that were seen at a path where no bundle lies any more; nothing if none was.
+    pub fn before(bundle: &Path) -> Result<Option<(String, u64)>> {
+        let directory = bundle.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = bundle.file_name().unwrap_or_default();
+        match fs::canonicalize(directory) {
+            Ok(directory) => read(&record_at(&directory.join(name))?),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// Refuses a bundle that is older than what was seen here, or another one in its place.
     pub fn check(&self, bundle: &Bundle) -> Result<()> {
         let forget = forget(&self.file);
@@ -85,6 +95,11 @@ impl LastSeen {
 /// Where what is remembered of the bundle at this path lies; what else is remembered of it lies beside.
 pub(super) fn record_of(bundle: &Path) -> Result<PathBuf> {
     let path = fs::canonicalize(bundle).map_err(|e| Error::new(bundle.display().to_string()).because(e))?;
+    record_at(&path)
+}
+
+/// The same for a path that is the real one.
+fn record_at(path: &Path) -> Result<PathBuf> {
     let name = HEXLOWER.encode(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..16]);
     Ok(directory()?.join(name))
 }

@@ -18,6 +18,7 @@ mod notifications;
 mod option_value;
 mod project;
 mod prompt;
+mod recover;
 mod report_file;
 mod rotate;
 mod schedule;
@@ -74,6 +75,8 @@ enum Command {
     Audit(audit::Args),
     /// Seal what is on the hosts now; list, check, fetch, prune and rehearse what is sealed there
     Backup(backup::Args),
+    /// Make a bundle that is lost again, from the sealed backups on the hosts
+    Recover(recover::Args),
     /// Show what is on the hosts: generation, age, drift, owed restarts, last backup
     Status(status::Args),
     /// Create, change and read the bundle of secrets (secrets.age)
@@ -165,6 +168,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Rotate(args) => rotate::run(args, &cli.shared),
         Command::Audit(args) => audit::run(args, &cli.shared),
         Command::Backup(args) => backup::run(args, &cli.shared),
+        Command::Recover(args) => recover::run(args, &cli.shared),
         Command::Status(args) => status::run(args, &cli.shared),
         Command::Bundle(args) => bundle::run(args, &cli.shared),
         Command::Inventory(args) => inventory::run(args, &cli.shared),

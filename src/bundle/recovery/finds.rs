@@ -1,9 +1,9 @@
 //! `Finds`: every file that was found on a host, the best first, and which documents of the bundle they make again.
 
-use super::{Missing, Remains, RemainingFile};
 use super::super::documents::Documents;
 use super::super::env_file::EnvFile;
 use super::super::layout::{Document, Item, Place, Scope, SecretName};
+use super::{Missing, RemainingFile, Remains};
 use crate::words::{HostName, KeyName, Result, RunId, Secret, ServiceName, listed};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -73,7 +73,8 @@ fn recover(remains: &[Remains]) -> Recovery {
 }
 
 fn bundle() -> Bundle {
-    let id = "id = \"0011\"\ngeneration = 5\n[secrets.\"aws.KEY\"]\nnote = \"kept\"\nrotated = \"2026-11-21T02:00:00Z\"\n";
+    let id =
+        "id = \"0011\"\ngeneration = 5\n[secrets.\"aws.KEY\"]\nnote = \"kept\"\nrotated = \"2026-11-21T02:00:00Z\"\n";
     packed(&[
         ("bundle.toml", id),
         ("services/aws.env", "# who\nID=common\n\n# what\nKEY=common\nZONE=z\n"),
@@ -110,7 +111,12 @@ fn hosts_get_from_the_new_bundle_what_they_had() {
     let enrolment = after.enrolment(&host("web1")).unwrap();
     assert_eq!((&enrolment.host_keys[0][..], enrolment.enrolled), ("ssh-ed25519 web1", Some(at(9))));
     assert_eq!(after.metadata(&name("aws.KEY")).unwrap().note.as_deref(), Some("kept"));
-    assert_eq!((recovery.notes.len(), recovery.lagging.len()), (1, 0), "only the key of the backups: {:?}", recovery.notes);
+    assert_eq!(
+        (recovery.notes.len(), recovery.lagging.len()),
+        (1, 0),
+        "only the key of the backups: {:?}",
+        recovery.notes
+    );
 }
 
 #[test]

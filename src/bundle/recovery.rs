@@ -79,6 +79,8 @@ pub struct Recovery {
     pub bundle: Bundle,
     /// Secrets that it has again.
     pub recovered: usize,
+    /// The run that the list of its secrets is from.
+    pub newest: RunId,
     pub missing: Vec<Missing>,
     /// What there is to know.
     pub notes: Vec<String>,
@@ -139,7 +141,7 @@ impl Recovery {
         keep_metadata(&mut bundle);
         notes.extend(finds.notes);
         let lagging = finds.lagging.into_iter().collect();
-        Ok(Self { recovered: bundle.secrets().len(), bundle, missing, notes, lagging })
+        Ok(Self { recovered: bundle.secrets().len(), newest: newest.made.clone(), bundle, missing, notes, lagging })
     }
 }
 

@@ -169,11 +169,13 @@ fn conclude(
     shared: &Shared,
     moment: Moment,
 ) -> Result<ExitCode> {
-    let Recovery { bundle, recovered, missing, mut notes, lagging } = recovery;
+    let Recovery { bundle, recovered, newest, missing, mut notes, lagging } = recovery;
     for (host, why) in &known.unread {
         notes.push(format!("{host} was not read ({why}): distribute setup --hosts {host} takes it in again"));
     }
-    notes.push("earlier values, and a rotation that was under way, are in no backup".to_owned());
+    notes.push(format!(
+        "the newest backup is of run {newest}: what came into the bundle later, earlier values (history), and a rotation that was under way, are in none"
+    ));
     if !lagging.is_empty() {
         shared.detail(format_args!("some values were older on {}: the newest were taken", listed(&lagging)));
     }

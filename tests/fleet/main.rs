@@ -35,6 +35,7 @@ mod notify;
 mod real_jwt;
 mod real_postgres;
 mod real_redis;
+mod recover;
 mod rotation;
 mod rotation_kills;
 mod rotation_orphans;

@@ -67,8 +67,8 @@ pub struct Circumstances {
     pub now: DateTime<Utc>,
     /// The keys that hosts proved to have, as OpenSSH writes them.
     pub host_keys: BTreeMap<HostName, String>,
-    /// Bundle ids with the highest generation that a host or this machine noted.
-    pub seen: Vec<(String, u64)>,
+    /// The highest generations that hosts and this machine know of, and of which bundle, where that is noted.
+    pub seen: Vec<(Option<String>, u64)>,
     /// Hosts of which nothing was read, and why.
     pub unread: Vec<(HostName, String)>,
 }
@@ -134,6 +134,7 @@ impl Recovery {
         bundle.record.generation = generation(remains, known, &mut notes);
         bundle.host_keys = host_identities(remains);
         set_backup_key(&mut bundle, remains, &mut notes);
+        note_recipients(&bundle, &mut notes);
         let mut finds = Finds::of(remains, names);
         bundle.now = finds.documents();
         bundle.is_changed = true;
@@ -203,7 +204,8 @@ fn generation(remains: &[Remains], known: &Circumstances, notes: &mut Vec<String
     let of_backups = remains.iter().map(|one| one.made.generation().max(one.keepsake.0.generation));
     let proved = of_backups.max().unwrap_or(0);
     let id = remains.first().map(|one| one.keepsake.bundle_id());
-    let seen = known.seen.iter().filter(|(bundle, _)| Some(&**bundle) == id).map(|(_, seen)| *seen);
+    let seen =
+        known.seen.iter().filter(|(bundle, _)| bundle.is_none() || bundle.as_deref() == id).map(|(_, seen)| *seen);
     let (near, far): (Vec<u64>, Vec<u64>) = seen.partition(|seen| *seen <= proved.saturating_add(FARTHEST));
     if let Some(far) = far.iter().max() {
         notes.push(format!(
@@ -224,6 +226,13 @@ fn set_backup_key(bundle: &mut Bundle, remains: &[Remains], notes: &mut Vec<Stri
             "the key of the backups (backups/key.age) was on no host: the bundle has a new one, and backups made until now open with the recipients' identities only"
                 .to_owned(),
         ),
+    }
+}
+
+/// Anybody can seal for public keys, so a host that is alone with its word could name one of its own.
+fn note_recipients(bundle: &Bundle, notes: &mut Vec<String>) {
+    if !bundle.recipients().is_empty() {
+        notes.push(format!("it is sealed to {}: look whether you know them all", listed(bundle.recipients())));
     }
 }
 

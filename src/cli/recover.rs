@@ -50,30 +50,45 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let (moment, interrupt) = (Moment::now(), Interrupt::listen()?);
     let path = shared.project()?.bundle;
     refuse_taken(&path)?;
-    let ground = Ground::load(shared, args.root)?;
+    let ground = Ground::load(shared, args.root.clone())?;
     let unlock = unlock::unlock(shared, &path)?;
     refuse_nothing(&unlock)?;
-    let login = login::gather(ground.hosts(), &unlock)?;
-    let plans = ground.plans(args.accept_new, &fleet::known_hosts(shared)?)?;
-    let salvage = Arc::new(Salvage::new(unlock.clone()));
-    let errand = Errand {
-        work: Work::Recovery(salvage.clone()),
-        ..Errand::new("recover", Intent::Look, args.timeout.duration())
-    };
-    // There is no bundle to ask with: an empty one stands for it.
-    let empty = Bundle::create(Vec::new(), moment.now, &mut system_random)?;
-    let run = fleet::make_run(shared, &empty, &login, errand, RunId::new(0, moment.now, moment.random));
-    let mut report = fleet::travel(shared, &interrupt, "recover", run, plans)?;
+    let (mut report, salvaged) = ask(&args, shared, &ground, &unlock, &interrupt, moment)?;
     if report.interrupted {
         return fleet::conclude(shared, &report, moment.now);
     }
-    let salvaged = salvage.end(&mut report.hosts);
     fail_unopened(&mut report.hosts, &salvaged);
     refuse_empty(&report.hosts, &salvaged)?;
     let known = circumstances(&ground, &report.hosts, &salvaged, &path, moment)?;
     let mut recovery = Recovery::of(&salvaged.remains, &known, &mut system_random)?;
-    write(&path, &mut recovery, &unlock, shared)?;
-    conclude(&mut report, recovery, &known, salvaged, &path, shared, moment)
+    write(&path, &mut recovery.bundle, &unlock, shared)?;
+    if !recovery.lagging.is_empty() {
+        shared.detail(format_args!("some values were older on {}: the newest were taken", listed(&recovery.lagging)));
+    }
+    report.run = RunId::new(recovery.bundle.next_generation(), moment.now, moment.random);
+    report.recovery = Some(told(recovery, known, salvaged.bare, &path));
+    fleet::conclude(shared, &report, moment.now)
+}
+
+/// Asks every host for what is sealed there. There is no bundle to ask with: an empty one stands for it.
+fn ask(
+    args: &Args,
+    shared: &Shared,
+    ground: &Ground,
+    unlock: &Unlock,
+    interrupt: &Interrupt,
+    moment: Moment,
+) -> Result<(Report, Salvaged)> {
+    let login = login::gather(ground.hosts(), unlock)?;
+    let plans = ground.plans(args.accept_new, &fleet::known_hosts(shared)?)?;
+    let salvage = Arc::new(Salvage::new(unlock.clone()));
+    let errand = Errand::new("recover", Intent::Look, args.timeout.duration());
+    let errand = Errand { work: Work::Recovery(salvage.clone()), ..errand };
+    let empty = Bundle::create(Vec::new(), moment.now, &mut system_random)?;
+    let run = fleet::make_run(shared, &empty, &login, errand, RunId::new(0, moment.now, moment.random));
+    let mut report = fleet::travel(shared, interrupt, "recover", run, plans)?;
+    let salvaged = salvage.end(&mut report.hosts);
+    Ok((report, salvaged))
 }
 
 /// A bundle is never overwritten, and it may be the better one.
@@ -96,16 +111,12 @@ fn refuse_nothing(unlock: &Unlock) -> Result<()> {
 
 /// A host that has backups and gives nothing back is not one that went well.
 fn fail_unopened(hosts: &mut [HostReport], salvaged: &Salvaged) {
-    for host in hosts.iter_mut().filter(|host| host.error.is_none() && !host.backups.is_empty()) {
-        if !salvaged.remains.iter().any(|one| one.host == host.host) {
-            let first = host.backups[0].problem.clone().unwrap_or_default();
-            let backups = std::mem::take(&mut host.backups);
-            host.fail(
-                Failure::new(Phase::Exec, format!("none of its {} backups is of use: {first}", backups.len()))
-                    .hint("another identity or password may open them: --identity, --password-file"),
-            );
-            host.backups = backups;
-        }
+    for host in hosts.iter_mut().filter(|host| host.error.is_none() && !salvaged.has(&host.host)) {
+        let Some(newest) = host.backups.first() else { continue };
+        let problem = newest.problem.clone().unwrap_or_default();
+        let failure =
+            Failure::new(Phase::Exec, format!("none of its {} backups is of use: {problem}", host.backups.len()));
+        host.fail(failure.hint("another identity or password may open them: --identity, --password-file"));
     }
 }
 
@@ -139,20 +150,19 @@ fn circumstances(
         Some((host.host.clone(), key?))
     };
     let failed = hosts.iter().filter_map(|host| Some((host.host.clone(), reason(host.error.as_ref()?))));
-    let is_bare =
-        |host: &&HostReport| host.outcome == Outcome::Ok && !salvaged.remains.iter().any(|one| one.host == host.host);
+    let is_bare = |host: &&HostReport| host.outcome == Outcome::Ok && !salvaged.has(&host.host);
     let bare = hosts.iter().filter(is_bare).map(|host| (host.host.clone(), "it has no backups".to_owned()));
     let left_out = ground.left_out().map(|host| (host, "left out by --hosts".to_owned()));
+    let here = LastSeen::before(path)?.map(|(id, generation)| (Some(id), generation));
     Ok(Circumstances {
         now: moment.now,
         host_keys: hosts.iter().filter_map(key).collect(),
-        seen: salvaged.seen.iter().cloned().chain(LastSeen::before(path)?).collect(),
+        seen: salvaged.seen.iter().cloned().chain(here).collect(),
         unread: failed.chain(bare).chain(left_out).collect(),
     })
 }
 
-fn write(path: &Path, recovery: &mut Recovery, unlock: &Unlock, shared: &Shared) -> Result<()> {
-    let bundle = &mut recovery.bundle;
+fn write(path: &Path, bundle: &mut Bundle, unlock: &Unlock, shared: &Shared) -> Result<()> {
     if shared.check {
         return BundleFile::could_create(path, bundle, unlock);
     }
@@ -160,34 +170,22 @@ fn write(path: &Path, recovery: &mut Recovery, unlock: &Unlock, shared: &Shared)
     LastSeen::record_created(path, bundle)
 }
 
-fn conclude(
-    report: &mut Report,
-    recovery: Recovery,
-    known: &Circumstances,
-    salvaged: Salvaged,
-    path: &Path,
-    shared: &Shared,
-    moment: Moment,
-) -> Result<ExitCode> {
-    let Recovery { bundle, recovered, newest, missing, mut notes, lagging } = recovery;
-    for (host, why) in &known.unread {
-        notes.push(format!("{host} was not read ({why}): distribute setup --hosts {host} takes it in again"));
-    }
+fn told(recovery: Recovery, known: Circumstances, bare: Vec<String>, path: &Path) -> RecoveryReport {
+    let Recovery { bundle, recovered, newest, missing, mut notes, .. } = recovery;
+    let unread = |(host, why): (HostName, String)| {
+        format!("{host} was not read ({why}): distribute setup --hosts {host} takes it in again")
+    };
+    notes.extend(known.unread.into_iter().map(unread));
     notes.push(format!(
-        "the newest backup is of run {newest}: what came into the bundle later, earlier values (history), and a rotation that was under way, are in none"
+        "the newest backup is of run {newest}: what came into the bundle later, earlier values (history), a rotation that was under way and revocations that were due are in none"
     ));
-    if !lagging.is_empty() {
-        shared.detail(format_args!("some values were older on {}: the newest were taken", listed(&lagging)));
-    }
-    report.run = RunId::new(bundle.next_generation(), moment.now, moment.random);
-    report.recovery = Some(RecoveryReport {
+    RecoveryReport {
         path: path.display().to_string(),
         bundle: bundle.id().to_owned(),
         generation: bundle.next_generation(),
         recovered,
         missing,
-        bare: salvaged.bare,
+        bare,
         notes,
-    });
-    fleet::conclude(shared, report, moment.now)
+    }
 }

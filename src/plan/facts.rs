@@ -104,13 +104,13 @@ impl RootFacts {
         policy::run_of_set(self.live.as_deref()?)
     }
 
-    /// The bundle that it holds secrets of, and the highest generation that anything there speaks of.
-    pub fn seen(&self) -> Option<(String, u64)> {
-        let (bundle, noted) = self.generation.as_ref()?;
+    /// The highest generation that anything there speaks of, and of which bundle, if that is noted.
+    pub fn highest(&self) -> (Option<String>, u64) {
+        let (bundle, noted) = self.generation.clone().unzip();
         let sets = self.inside("secrets").filter_map(|(name, _)| policy::run_of_set(name));
         let backups = self.inside("backups").filter_map(|(name, _)| policy::run_of_backup(name));
         let highest = sets.chain(backups).map(|run| run.generation()).max().unwrap_or(0);
-        Some((bundle.clone(), highest.max(*noted)))
+        (bundle, noted.map_or(highest, |noted| highest.max(noted)))
     }
 
     /// The run of the newest sealed copy.

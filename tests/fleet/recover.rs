@@ -94,7 +94,6 @@ fn losing_the_control_machine_and_recovering() {
     let report = ws.json(&["recover"], 3);
     assert_eq!(missing(&report), ["nowhere.TOKEN: on no host"]);
     assert!(notes(&report).contains("earlier values"), "{report:#}");
-    println!("{}", report["recovery"]);
     assert!(report["recovery"]["recovered"].as_u64().unwrap() >= 11, "{report:#}");
     assert_eq!(format!("id = {}", report["recovery"]["bundle"]), bundle);
     assert_eq!(ws.hosts.iter().map(Host::snapshot).collect::<Vec<_>>(), hosts, "hosts were only read");
@@ -199,7 +198,10 @@ fn what_only_an_unreachable_host_had_is_told() {
     ws.set_with(&["aws.AWS_ACCESS_KEY_ID", "--host", "web2"], "AKIAWEB2");
     ws.set("api.API_PORT", "8081");
     ws.deploy();
-    lose(&ws);
+    // Not deployed any more: this machine has seen a higher generation than any host.
+    ws.set("api.API_PORT", "8082");
+    ws.set("api.API_PORT", "8083");
+    fs::remove_file(ws.path("project/secrets.age")).unwrap();
     drop(ws.hosts.remove(1));
     let ran: Ran = ws.run(&["recover", "-o", "json"]).expect(4);
     let report = ran.report();
@@ -211,7 +213,7 @@ fn what_only_an_unreachable_host_had_is_told() {
         "{missing:?}"
     );
     assert!(notes(&report).contains("distribute setup --hosts web2"), "{report:#}");
-    assert_eq!(ws.value("aws.AWS_ACCESS_KEY_ID"), "AKIAEXAMPLE");
+    assert_eq!(ws.value("aws.AWS_ACCESS_KEY_ID"), "AKIAEXAMPLE", "no older than what was seen here");
     let report = ws.json(&["deploy", "--check", "--hosts", "web1"], 0);
     assert_eq!(report["summary"]["ok"], 1);
     ws.assert_no_leak();
@@ -327,5 +329,78 @@ fn nothing_is_written_that_was_not_meant() {
     assert!(ran.stderr.contains("nobody was asked") && ran.stderr.contains("--identity"), "{}", ran.stderr);
     assert_eq!(logins(&ws), before);
     assert!(!Path::new(&ws.path("project/secrets.age")).exists());
+    ws.assert_no_leak();
+}
+
+#[test]
+fn without_key_age_the_recipients_go_on() {
+    if !is_root() {
+        return;
+    }
+    let ws = fleet(1);
+    lose(&ws);
+    ws.web1().sh(&format!("rm {ROOT}/backups/key.age"));
+    let report = ws.json(&["recover"], 0);
+    assert!(notes(&report).contains("the bundle has a new one"), "{report:#}");
+    ws.deploy();
+    assert_nothing_would_change(&ws);
+    ws.json(&["backup"], 0);
+    ws.run(&["backup", "verify"]).expect(0);
+    ws.assert_no_leak();
+}
+
+#[test]
+fn hosts_of_another_bundle_are_never_mixed_in() {
+    if !is_root() {
+        return;
+    }
+    let (mut ws, mut other) = (fleet(1), Workspace::new());
+    let before = archived(&ws);
+    other.add("web9", Spec::default(), "");
+    other.setup();
+    let web9 = other.web1();
+    web9.sh(&format!("echo '{}' >> /etc/ssh/authorized_keys", ws.public_key().trim()));
+    ws.add_line(&format!("web9 = {{ address = \"{}\", groups = [\"production\"] }}\n", web9.address));
+    lose(&ws);
+    // With the one identity the other's backups stay shut.
+    let report = ws.json(&["recover", "--accept-new"], 2);
+    assert!(error(&report, "web9").contains("not sealed to this key"), "{report:#}");
+    assert!(archived(&ws) == before);
+    assert_eq!(ws.json(&["deploy", "--check", "--hosts", "web1"], 0)["summary"]["ok"], 1);
+
+    lose(&ws);
+    let both = format!("{}:{}", ws.identity(), other.identity());
+    ws.exports.push(("DISTRIBUTE_IDENTITY".to_owned(), both));
+    let ran = ws.run(&["recover", "--accept-new"]).expect(1);
+    for part in ["different bundles", ": web1", ": web9", "--hosts"] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    assert!(!ws.path("project/secrets.age").exists());
+    let report = ws.json(&["recover", "--hosts", "web1"], 0);
+    assert!(notes(&report).contains("web9 was not read (left out by --hosts)"), "{report:#}");
+    assert!(archived(&ws) == before);
+    ws.assert_no_leak();
+    other.assert_no_leak();
+}
+
+#[test]
+fn a_host_without_backups_is_told() {
+    if !is_root() {
+        return;
+    }
+    let mut ws = fleet(1);
+    ws.add("new1", Spec::default(), "");
+    lose(&ws);
+    let ran = ws.run(&["recover"]).expect(3);
+    for part in [
+        "6 secrets recovered",
+        "* it is sealed to age1",
+        "! no backup in /opt/callableapis of new1",
+        "* new1 was not read",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
+    }
+    ws.json(&["setup", "--hosts", "new1"], 0);
+    assert_nothing_would_change(&ws);
     ws.assert_no_leak();
 }

@@ -13,8 +13,9 @@ pub struct Finds<'a> {
     own: BTreeMap<ServiceName, Vec<Find<'a>>>,
     /// Files made of other services', the best first.
     unions: Vec<Find<'a>>,
-    /// What the bundle had.
+    /// What the bundle had, and where.
     names: BTreeSet<SecretName>,
+    places: BTreeSet<Document>,
     pub notes: Vec<String>,
     pub lagging: BTreeSet<HostName>,
 }
@@ -65,7 +66,8 @@ impl<'a> Find<'a> {
     /// The value of exactly this secret, and of no other layer's.
     fn shows(&self, name: &SecretName) -> Option<&Secret> {
         match &name.item {
-            Item::Key(key) => self.env.as_ref()?.get(key).filter(|_| *self.scope_of(key) == name.scope),
+            Item::Key(key) if *self.scope_of(key) == name.scope => self.env.as_ref()?.get(key),
+            Item::Key(_) => None,
             Item::File(_) => (self.documents == [name.document()]).then_some(&self.file.content),
         }
     }
@@ -95,8 +97,9 @@ fn document(path: &str) -> Result<Document> {
 impl<'a> Finds<'a> {
     /// `names` is what the bundle had.
     pub fn of(remains: &'a [Remains], names: BTreeSet<SecretName>) -> Self {
-        let mut finds =
-            Self { own: BTreeMap::new(), unions: Vec::new(), names, notes: Vec::new(), lagging: BTreeSet::new() };
+        let places = names.iter().map(SecretName::document).collect();
+        let (own, unions, notes, lagging) = Default::default();
+        let mut finds = Self { own, unions, names, places, notes, lagging };
         // A file that no service of the play had is nobody's.
         for (one, file) in remains.iter().flat_map(|one| one.files.iter().map(move |file| (one, file))) {
             let Some(service) = file.service.as_ref().filter(|_| !file.from.is_empty()) else { continue };
@@ -141,10 +144,11 @@ impl<'a> Finds<'a> {
         let as_found = self.is_only_edited(document);
         let is_meant = |finds: &Self, key: &KeyName| as_found || finds.names.contains(&name(key));
         let having = |find: &&Find| find.documents.contains(document);
-        let best = self.of_service(&document.service).iter().find(having)?;
-        // Only the common layer's lines are all there, comments too; keys of the others stand where those had them, or at the end.
-        let mut env = if document.scope == Scope::Common { best.env.clone()? } else { EnvFile::default() };
-        let was_empty = env.is_empty();
+        // Of the weakest layer all lines are there, comments too; keys of the others stand where that has them, or at the end.
+        let is_weakest = |find: &&Find| find.documents.first() == Some(document);
+        let whole = self.of_service(&document.service).iter().find(is_weakest).and_then(|find| find.env.clone());
+        let is_there = whole.as_ref().is_some_and(|env| env.is_empty() || self.places.contains(document));
+        let mut env = whole.unwrap_or_default();
         let mut keys: Vec<KeyName> = env.keys().cloned().collect();
         for find in self.of_service(&document.service).iter().filter(having) {
             let more: Vec<KeyName> = find.keys_of(document).filter(|key| !keys.contains(key)).cloned().collect();
@@ -157,8 +161,7 @@ impl<'a> Finds<'a> {
                 None => drop(env.remove(&key)),
             }
         }
-        let had_some = self.names.iter().any(|name| name.document() == *document);
-        (!env.is_empty() || document.scope == Scope::Common && (was_empty || had_some)).then_some(env)
+        (is_there || !env.is_empty()).then_some(env)
     }
 
     fn plain(&mut self, document: &Document) -> Option<Secret> {
@@ -173,15 +176,17 @@ impl<'a> Finds<'a> {
         let finds = self.own.get(&name.service)?;
         let mut showing = finds.iter().filter_map(|find| Some((find, find.shows(name)?)));
         let (best, value) = showing.next()?;
-        for (find, _) in showing.filter(|(_, other)| *other != value) {
-            if find.rank() == best.rank() {
-                self.notes.push(format!(
-                    "{name} is not the same on {} and {} in run {}: that of {} was taken",
-                    best.remains.host, find.remains.host, find.remains.run, best.remains.host
-                ));
-            } else if !find.file.is_edited && find.remains.host != best.remains.host {
-                self.lagging.insert(find.remains.host.clone());
-            }
+        let others: Vec<&Find> = showing.filter(|(_, other)| *other != value).map(|(find, _)| find).collect();
+        let (equals, lesser): (Vec<&Find>, Vec<&Find>) =
+            others.into_iter().partition(|find| find.rank() == best.rank());
+        let is_older = |find: &&Find| !find.file.is_edited && find.remains.host != best.remains.host;
+        self.lagging.extend(lesser.into_iter().filter(is_older).map(|find| find.remains.host.clone()));
+        if !equals.is_empty() {
+            let (host, run) = (&best.remains.host, &best.remains.run);
+            let hosts: Vec<&HostName> = equals.iter().map(|find| &find.remains.host).collect();
+            let hosts = listed(&hosts);
+            self.notes
+                .push(format!("{name} is not the same on {host} and {hosts} in run {run}: that of {host} was taken"));
         }
         if best.file.is_edited {
             let (path, host) = (&best.file.path, &best.remains.host);
@@ -195,14 +200,17 @@ impl<'a> Finds<'a> {
 
     /// A service that hosts get within a file of others' only: its values come back, its comments do not.
     fn fill_from_unions(&mut self, documents: &mut Documents) {
+        let mut lost: BTreeSet<&SecretName> = self.names.iter().filter(|name| documents.get(name).is_none()).collect();
         let mut taken: BTreeMap<(&str, &HostName), Vec<String>> = BTreeMap::new();
         for find in &self.unions {
+            if lost.is_empty() {
+                break;
+            }
             // In the order in which they stand there.
             for key in find.env.iter().flat_map(EnvFile::keys) {
                 for document in &find.documents {
                     let name = SecretName::key(&document.service, key).within(document.scope.clone());
-                    let is_lost = self.names.contains(&name) && documents.get(&name).is_none();
-                    if let Some(value) = find.shows_in_union(&name).filter(|_| is_lost) {
+                    if let Some(value) = find.shows_in_union(&name).filter(|_| lost.remove(&name)) {
                         documents.set(&name, value.clone());
                         taken.entry((&find.file.path, &find.remains.host)).or_default().push(name.to_string());
                     }

@@ -84,13 +84,15 @@ fn bundle() -> Bundle {
         ("groups/db/tls/cert.pem", "db"),
         ("services/tls.env", "A=1\n#: escaped\nMULTI=a\\nb\n"),
         ("services/empty.env", "# nothing yet\n"),
+        ("groups/web/only.env", "# for web\nX=1\n\nY=2\n"),
+        ("hosts/web2/only.env", "Y=3\nZ=4\n"),
     ])
 }
 
 #[test]
 fn hosts_get_from_the_new_bundle_what_they_had() {
     let before = bundle();
-    let services = ["aws", "tls", "empty"];
+    let services = ["aws", "tls", "empty", "only"];
     let recovery = recover(&everywhere(&before, &services));
     let after = &recovery.bundle;
     assert_eq!(recovery.missing, []);
@@ -100,10 +102,11 @@ fn hosts_get_from_the_new_bundle_what_they_had() {
     }
     for (host, _) in HOSTS {
         for service in services.map(|service| service.parse().unwrap()) {
-            let content = |bundle: &Bundle| bundle.content(&service, &host.parse().unwrap(), &groups(host)).unwrap();
-            let text = |bundle: &Bundle| content(bundle).env.map(|env| env.to_secret());
-            assert!(text(after) == text(&before), "{service} of {host}, comments and order too");
-            assert!(content(after).files == content(&before).files);
+            let content = |bundle: &Bundle| {
+                let content = bundle.content(&service, &host.parse().unwrap(), &groups(host))?;
+                Some((content.env.map(|env| env.to_secret()), content.files))
+            };
+            assert!(content(after) == content(&before), "{service} of {host}, comments and order too");
         }
     }
     assert_eq!(after.fingerprint(b"x"), before.fingerprint(b"x"));
@@ -229,11 +232,13 @@ fn the_same_run_with_two_values_is_told() {
 fn a_generation_is_believed_as_far_as_it_is_near() {
     let remains = everywhere(&bundle(), &["aws"]);
     let of = |seen: &[(&str, u64)]| {
-        let seen = seen.iter().map(|(id, seen)| ((*id).to_owned(), *seen)).collect();
+        let id = |id: &str| (id != "?").then(|| id.to_owned());
+        let seen = seen.iter().map(|(of, seen)| (id(of), *seen)).collect();
         let recovery = Recovery::of(&remains, &Circumstances { seen, ..known() }, &mut |_| ()).unwrap();
         (recovery.bundle.generation(), recovery.notes.iter().any(|note| note.contains("not believed")))
     };
-    assert_eq!(of(&[("0011", 8), ("ffff", 30)]), (8, false));
+    assert_eq!(of(&[("0011", 8), ("ffff", 30), ("?", 7)]), (8, false));
+    assert_eq!(of(&[("?", 9)]), (9, false), "the record on the host was lost");
     assert_eq!(of(&[("0011", u64::MAX), ("0011", 6)]), (6, true));
 }
 

@@ -2,8 +2,7 @@
 
 use crate::bundle::{BackupKey, Keepsake, RemainingFile, Remains, Unlock};
 use crate::engine::{Salvor, Taken};
-use crate::plan::backup::Standing;
-use crate::plan::backup::{Backup, HeldBackup, LabelledFile, Why};
+use crate::plan::backup::{Backup, HeldBackup, LabelledFile, Standing, Why};
 use crate::plan::{DesiredSet, RootFacts};
 use crate::report::{Deed, HostReport};
 use crate::words::{HostName, RunId, Secret};
@@ -29,7 +28,7 @@ struct Found {
     locked: BTreeMap<Place, (DesiredSet, HeldBackup, Vec<u8>)>,
     /// What receipts say of runs.
     whys: BTreeMap<Place, BTreeMap<RunId, Why>>,
-    seen: Vec<(String, u64)>,
+    seen: Vec<(Option<String>, u64)>,
     /// Places without a backup, and whether there is anything at all.
     bare: Vec<(Place, bool)>,
 }
@@ -37,15 +36,22 @@ struct Found {
 /// Everything that was found.
 pub struct Salvaged {
     pub remains: Vec<Remains>,
-    pub seen: Vec<(String, u64)>,
+    pub seen: Vec<(Option<String>, u64)>,
     /// Places without a backup, for people.
     pub bare: Vec<String>,
+}
+
+impl Salvaged {
+    /// Did this host give anything back?
+    pub fn has(&self, host: &HostName) -> bool {
+        self.remains.iter().any(|one| one.host == *host)
+    }
 }
 
 impl Salvor for Salvage {
     fn look(&self, set: &DesiredSet, facts: &RootFacts) {
         let mut found = self.found();
-        found.seen.extend(facts.seen());
+        found.seen.push(facts.highest());
         let whys = facts.receipts.iter().map(|(run, receipt)| (run.clone(), receipt.why)).collect();
         found.whys.insert(place(set), whys);
         if facts.newest_backup().is_none() {

@@ -100,9 +100,12 @@ impl Keepsake {
     /// When it cannot be read; the message is for a line behind the name of the backup.
     pub fn read(text: &Secret) -> Result<Self> {
         let record = Record::parse(text).map_err(|error| error.at("what it kept of the bundle"))?;
-        match record.id.is_empty() || record.fingerprint_key.is_none() {
-            true => Err(Error::new("what it kept of the bundle says nothing")),
-            false => Ok(Self(record)),
+        // The id goes into files and messages.
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        let is_id = (1..=64).contains(&record.id.len()) && record.id.bytes().all(is_plain);
+        match is_id && record.fingerprint_key.is_some() {
+            true => Ok(Self(record)),
+            false => Err(Error::new("what it kept of the bundle does not say of which")),
         }
     }
 

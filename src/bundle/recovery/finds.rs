@@ -4,8 +4,9 @@ use super::super::documents::Documents;
 use super::super::env_file::EnvFile;
 use super::super::layout::{Document, Item, Place, Scope, SecretName};
 use super::{Missing, RemainingFile, Remains};
-use crate::words::{HostName, KeyName, Result, RunId, Secret, ServiceName, listed};
+use crate::words::{HostName, KeyName, Result, RunId, Secret, ServiceName, listed, printable};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// What was found, and what is learned while it is put together.
 pub struct Finds<'a> {
@@ -87,6 +88,17 @@ impl<'a> Find<'a> {
     }
 }
 
+impl fmt::Display for Find<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&find_name(self.remains, self.file))
+    }
+}
+
+/// `aws.env of web1`. The path is a label's word.
+fn find_name(remains: &Remains, file: &RemainingFile) -> String {
+    format!("{} of {}", printable(file.path.as_bytes(), 200), remains.host)
+}
+
 fn document(path: &str) -> Result<Document> {
     match path.parse()? {
         Place::Now(document) => Ok(document),
@@ -106,7 +118,7 @@ impl<'a> Finds<'a> {
             match Find::read(one, file) {
                 Ok(find) if find.is_own() => finds.own.entry(service.clone()).or_default().push(find),
                 Ok(find) => finds.unions.push(find),
-                Err(error) => finds.notes.push(format!("{} of {} was passed over: {error}", file.path, one.host)),
+                Err(error) => finds.notes.push(format!("{} was passed over: {error}", find_name(one, file))),
             }
         }
         for list in finds.own.values_mut().chain([&mut finds.unions]) {
@@ -189,8 +201,7 @@ impl<'a> Finds<'a> {
                 .push(format!("{name} is not the same on {host} and {hosts} in run {run}: that of {host} was taken"));
         }
         if best.file.is_edited {
-            let (path, host) = (&best.file.path, &best.remains.host);
-            let note = format!("{path} of {host} was changed by hand: its values are as found there");
+            let note = format!("{best} was changed by hand: its values are as found there");
             if !self.notes.contains(&note) {
                 self.notes.push(note);
             }
@@ -201,7 +212,7 @@ impl<'a> Finds<'a> {
     /// A service that hosts get within a file of others' only: its values come back, its comments do not.
     fn fill_from_unions(&mut self, documents: &mut Documents) {
         let mut lost: BTreeSet<&SecretName> = self.names.iter().filter(|name| documents.get(name).is_none()).collect();
-        let mut taken: BTreeMap<(&str, &HostName), Vec<String>> = BTreeMap::new();
+        let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for find in &self.unions {
             if lost.is_empty() {
                 break;
@@ -212,15 +223,14 @@ impl<'a> Finds<'a> {
                     let name = SecretName::key(&document.service, key).within(document.scope.clone());
                     if let Some(value) = find.shows_in_union(&name).filter(|_| lost.remove(&name)) {
                         documents.set(&name, value.clone());
-                        taken.entry((&find.file.path, &find.remains.host)).or_default().push(name.to_string());
+                        let edited = if find.file.is_edited { ", which was changed by hand" } else { "" };
+                        taken.entry(format!("{find}{edited}")).or_default().push(name.to_string());
                     }
                 }
             }
         }
-        let note = |((path, host), names): ((&str, &HostName), Vec<String>)| {
-            format!("only in {path} of {host}, so without their comments: {}", listed(&names))
-        };
-        self.notes.extend(taken.into_iter().map(note));
+        let notes = taken.iter().map(|(find, names)| format!("only in {find}, without comments: {}", listed(names)));
+        self.notes.extend(notes);
     }
 
     /// What the bundle had and no host gave back, and why, as far as that is known.

@@ -264,12 +264,24 @@ fn keys_come_back_with_what_they_open() {
 fn labels_that_name_nothing_are_passed_over() {
     let mut remains = everywhere(&bundle(), &["aws"]);
     remains[0].files[0].from = vec!["../../etc/passwd".to_owned()];
+    remains[0].files[0].path = "\u{1b}[31maws.env".to_owned();
     remains[1].files[0].content = Secret::new("POISON without a key");
     let nobodys = RemainingFile { service: None, ..remains[2].files[0].clone() };
     remains[2].files.push(nobodys);
     let recovery = recover(&remains);
     assert_eq!(recovery.bundle.value(&name("aws.ID")), Some(&Secret::new("common")));
     assert_eq!(recovery.notes.iter().filter(|note| note.contains("passed over")).count(), 2, "{:?}", recovery.notes);
-    assert!(!recovery.notes.iter().any(|note| note.contains("POISON")));
+    assert!(!recovery.notes.iter().any(|note| note.contains("POISON") || note.contains('\u{1b}')));
     assert!(recovery.bundle.env(&Scope::Common, &"aws".parse().unwrap()).is_some());
+}
+
+#[test]
+fn a_keepsake_says_of_which_bundle_it_is() {
+    let key = "ab".repeat(32);
+    let read = |text: String| Keepsake::read(&Secret::new(text)).map(|keepsake| keepsake.bundle_id().to_owned());
+    assert_eq!(read(format!("id = \"0a\"\nfingerprint-key = \"{key}\"\n")).unwrap(), "0a");
+    for text in ["", "id = \"0a\"\n", &format!("id = \"0 a\\n\"\nfingerprint-key = \"{key}\"\n"), "POISON"] {
+        let error = read(text.to_owned()).unwrap_err().to_string();
+        assert!(error.contains("what it kept of the bundle") && !error.contains("POISON"), "{error}");
+    }
 }

@@ -5,7 +5,7 @@ use crate::engine::{Salvor, Taken};
 use crate::plan::backup::{Backup, HeldBackup, LabelledFile, Standing, Why};
 use crate::plan::{DesiredSet, RootFacts};
 use crate::report::{Deed, HostReport};
-use crate::words::{HostName, RunId, Secret};
+use crate::words::{HostName, RunId, Secret, printable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
@@ -165,7 +165,8 @@ fn is_bare(bare: &[(Place, bool)], place: &Place) -> bool {
 }
 
 fn useless(problem: String) -> Taken {
-    Taken { problem: Some(problem), is_enough: false }
+    // A label says what it likes.
+    Taken { problem: Some(printable(problem.as_bytes(), 500)), is_enough: false }
 }
 
 /// The message, and why the first of those at hand did not do.

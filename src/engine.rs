@@ -7,6 +7,7 @@
 mod audit;
 mod backups;
 mod drill;
+mod recovery;
 mod restore;
 mod talk;
 
@@ -23,6 +24,7 @@ use talk::{Question, Talk};
 use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 
 pub use backups::{BackupOpener, BackupWork, Read, Reader};
+pub use recovery::{Salvor, Taken};
 pub use restore::RestoreWork;
 
 /// What is to be done for one host, and whether it may be.
@@ -58,6 +60,8 @@ pub enum Work {
     Backups(BackupWork),
     /// What was, brought back.
     Restore(RestoreWork),
+    /// What was sealed, while there is no bundle.
+    Recovery(Arc<dyn Salvor>),
 }
 
 /// Keyed hash of a content's SHA-256, under the bundle's key.
@@ -258,6 +262,7 @@ impl Visit {
             Work::Audit(filter) => self.audit(&mut connection, filter).await,
             Work::Backups(work) => self.backups(&mut connection, work).await,
             Work::Restore(work) => self.restore(&mut connection, work).await,
+            Work::Recovery(salvor) => self.recover(&mut connection, salvor).await,
         };
         connection.close().await;
         result

@@ -105,10 +105,10 @@ impl Backup {
     fn refuse_unlabelled(&self) -> Result<()> {
         for file in &self.label.files {
             let Some(content) = self.files.get(&file.path) else {
-                return Err(Error::new(format!("{} is not in it, and its label says so", file.path)));
+                return Err(Error::new(format!("{} is not in it, and its label says so", file.path.escape_debug())));
             };
             if super::desired::sha256(content.expose()) != file.sha256 {
-                return Err(Error::new(format!("{} in it is not what its label says", file.path)));
+                return Err(Error::new(format!("{} in it is not what its label says", file.path.escape_debug())));
             }
         }
         match self.files.keys().find(|path| self.label.file(path).is_none()) {

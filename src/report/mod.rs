@@ -8,6 +8,7 @@ mod human;
 mod json;
 mod junit;
 mod metrics;
+mod recovery;
 mod rotation;
 
 use crate::plan::{Change, Finding, KeyChange, Severity};
@@ -19,6 +20,7 @@ pub use human::{human, progress};
 pub use json::json;
 pub use junit::junit;
 pub use metrics::metrics;
+pub use recovery::RecoveryReport;
 pub use rotation::{LaterRevocation, Provider, RotatedSecret, RotationReport, RotationState, Values};
 
 /// Something just happened to a host.
@@ -55,6 +57,8 @@ pub struct Report {
     pub copies: Vec<CopyReport>,
     /// Of `rotate`.
     pub rotation: Option<RotationReport>,
+    /// Of `recover`.
+    pub recovery: Option<RecoveryReport>,
 }
 
 /// A command that should have run by now.
@@ -199,6 +203,7 @@ impl Report {
             hosts,
             copies: Vec::new(),
             rotation: None,
+            recovery: None,
         }
     }
 
@@ -273,6 +278,7 @@ impl Report {
             () if self.count(Outcome::Unreachable) > 0 => 4,
             () if self.is_departed() || self.has_bad_backups() || !self.late.is_empty() => 3,
             () if self.rotation.as_ref().is_some_and(RotationReport::has_missed) => 3,
+            () if self.recovery.as_ref().is_some_and(RecoveryReport::has_missed) => 3,
             () => 0,
         }
     }

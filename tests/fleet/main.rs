@@ -36,6 +36,7 @@ mod notify;
 mod real_jwt;
 mod real_postgres;
 mod real_redis;
+mod recover;
 mod restore;
 mod rotation;
 mod rotation_kills;

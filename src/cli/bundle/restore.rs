@@ -79,8 +79,8 @@ fn replace(args: &Args, consent: Consent, path: &Path, unlock: &Unlock, shared: 
     let (run, _, mut old) = open(args, path, u64::MAX, unlock)?;
     consent.ask(&format!("copy {run} will be the bundle: go on?"))?;
     // Hosts and this machine refuse what is older than what they have seen.
-    let seen = LastSeen::generation_of(path)?;
-    old.succeed(seen.unwrap_or(0));
+    let seen = LastSeen::before(path)?;
+    old.succeed(seen.map_or(0, |(_, generation)| generation));
     let count = old.secrets().len();
     if !shared.check {
         let aside = aside(path, &run)?;

@@ -13,6 +13,9 @@ mod process_watch;
 mod redis;
 #[path = "../support/rotator.rs"]
 mod rotator;
+#[path = "../support/seaweedfs.rs"]
+#[cfg(feature = "s3")]
+mod seaweedfs;
 #[path = "../support/sshd.rs"]
 mod sshd;
 #[path = "../support/workspace.rs"]
@@ -33,6 +36,8 @@ mod example;
 mod fleet_in_use;
 mod interrupt;
 mod notify;
+#[cfg(feature = "s3")]
+mod off_host;
 mod real_jwt;
 mod real_postgres;
 mod real_redis;

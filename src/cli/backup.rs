@@ -102,3 +102,11 @@ fn go(
     let errand = Errand { work: Work::Backups(work), ..Errand::new(command, intent, timeout.duration()) };
     fleet::go(shared, sources, errand, moment, plans)
 }
+
+/// Prints the report. With `-q`, as from cron, silence means that all is well.
+fn conclude(shared: &Shared, report: &Report, moment: Moment) -> Result<ExitCode> {
+    match shared.quiet && !shared.is_json() && report.exit_status() == 0 {
+        true => Ok(ExitCode::SUCCESS),
+        false => fleet::conclude(shared, report, moment.now),
+    }
+}

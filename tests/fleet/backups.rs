@@ -154,6 +154,11 @@ fn a_list_says_what_there_is() {
     ws.json(&["backup", "list"], 0);
     ws.json(&["backup", "verify"], 0);
     assert_eq!(ws.hosts.iter().map(|host| host.snapshot()).collect::<Vec<_>>(), hosts, "looking changes nothing");
+    // From cron: silence means that all is well.
+    for quiet in [&["-q", "backup"][..], &["-q", "backup", "verify"], &["-q", "backup", "fetch"]] {
+        let ran = ws.run(quiet).expect(0);
+        assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""), "{quiet:?}");
+    }
     ws.assert_no_leak();
 }
 

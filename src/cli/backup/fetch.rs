@@ -1,8 +1,8 @@
 //! `backup fetch`: sealed copies to where no host is: a directory here, or a bucket. Nothing there is ever replaced.
 
-use super::{Chosen, go};
+use super::{Chosen, conclude, go};
 use crate::cli::Shared;
-use crate::cli::fleet::{self, Moment};
+use crate::cli::fleet::Moment;
 use crate::cli::shared::Timeout;
 use crate::cli::sources::Sources;
 use crate::engine::{BackupWork, Intent, Read, Reader};
@@ -37,7 +37,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<ExitCode> {
         keep_keys(&shelf, &report, &sources)?;
     }
     shared.say(format_args!("to {}", shelf.shown()));
-    fleet::conclude(shared, &report, moment.now)
+    conclude(shared, &report, moment)
 }
 
 /// Several plays of a host may have been pushed by one run: then the play goes into the name.

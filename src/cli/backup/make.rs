@@ -1,6 +1,6 @@
 //! `backup` without a word behind it: one more of each host, and of the bundle.
 
-use super::go;
+use super::{conclude, go};
 use crate::cli::Shared;
 use crate::cli::fleet::{self, Moment};
 use crate::cli::last_runs;
@@ -32,7 +32,7 @@ pub fn run(timeout: &Timeout, shared: &Shared) -> Result<ExitCode> {
     };
     let report = notifications.or_broken("backup", &run, report())?;
     last_runs::note(shared, &report, moment.now);
-    let code = fleet::conclude(shared, &report, moment.now);
+    let code = conclude(shared, &report, moment);
     notifications.end_of(&report);
     code
 }

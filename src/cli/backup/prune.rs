@@ -1,6 +1,6 @@
 //! `backup prune`: removes what the rules do not keep, on the hosts and of the bundle's copies here.
 
-use super::go;
+use super::{conclude, go};
 use crate::cli::Shared;
 use crate::cli::confirm::Consent;
 use crate::cli::fleet::{self, Moment};
@@ -42,7 +42,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<ExitCode> {
     }
     let intent = if shared.check { Intent::Check } else { Intent::Apply };
     let report = prune(args, intent, shared, &sources, moment)?;
-    fleet::conclude(shared, &report, moment.now)
+    conclude(shared, &report, moment)
 }
 
 fn prune(args: &Args, intent: Intent, shared: &Shared, sources: &Sources, moment: Moment) -> Result<Report> {

@@ -1,8 +1,8 @@
 //! `backup verify`: opens each backup here, compares it with what its run recorded, and the hosts of a run with each other.
 
-use super::{Chosen, Opener, go};
+use super::{Chosen, Opener, conclude, go};
 use crate::cli::Shared;
-use crate::cli::fleet::{self, Moment};
+use crate::cli::fleet::Moment;
 use crate::cli::shared::Timeout;
 use crate::cli::sources::Sources;
 use crate::engine::{BackupWork, Intent, Read, Reader};
@@ -29,7 +29,7 @@ pub fn run(args: &Args, shared: &Shared) -> Result<ExitCode> {
     let mut report = go("backup verify", work, Intent::Look, &args.timeout, shared, &sources, moment)?;
     compare(&mut report, &labels.lock().expect("nobody panics while reading"));
     report.copies = sources.store().verified_copies()?;
-    fleet::conclude(shared, &report, moment.now)
+    conclude(shared, &report, moment)
 }
 
 fn reader(opener: Opener, labels: Arc<Mutex<Vec<Label>>>) -> Arc<Reader> {

@@ -6,7 +6,7 @@ use crate::plan::backup::{self, Backup, HeldBackup, Prunable, Retention, Standin
 use crate::plan::{DesiredSet, HostFacts, RootFacts, Step, Transaction};
 use crate::report::{BackupReport, Deed};
 use crate::transport::Connection;
-use crate::words::{Failure, Outcome, Phase, Secret};
+use crate::words::{Failure, Outcome, Phase, Secret, listed, printable};
 use std::sync::Arc;
 
 /// What is to be done with backups.
@@ -115,11 +115,8 @@ impl Visit {
             let edited: Vec<&str> =
                 present.label.files.iter().filter(|file| file.edited).map(|file| &*file.path).collect();
             if !edited.is_empty() {
-                self.report.notes.push(format!(
-                    "{}: changed by hand, and backed up as it is: {}",
-                    set.root,
-                    edited.join(", ")
-                ));
+                let note = format!("{}: changed by hand, and backed up as it is: {}", set.root, named(&edited));
+                self.report.notes.push(note);
             }
             transactions.push(Transaction::keep(set, root, facts.uid, &purpose, &present)?);
         }
@@ -269,6 +266,12 @@ impl Visit {
         let mut read = talk.read(self.stop.clone(), self.run.look, root, names, held.size + 64 * 1024).await?;
         read.remove(&held.path).ok_or_else(|| Failure::new(Phase::Exec, format!("{} is not a plain file", held.path)))
     }
+}
+
+/// What a host calls its files, safe for a terminal.
+pub(super) fn named<T: AsRef<str>>(paths: &[T]) -> String {
+    let shown: Vec<String> = paths.iter().map(|path| printable(path.as_ref().as_bytes(), 200)).collect();
+    listed(&shown)
 }
 
 impl Read {

@@ -273,7 +273,12 @@ pub fn contents(frame: &Frame) -> Result<BTreeMap<String, Secret>, Failure> {
     let body = |word: &str| frame.iter().find(|(mark, _)| mark == word).map(|(_, body)| body);
     let tar = body("content").ok_or_else(|| refused("the host's answer has gaps"))?;
     body("given 0").ok_or_else(|| refused("not all of what is there could be read"))?;
-    crate::plan::backup::files_of(tar).map_err(|error| refused(&format!("what the host sent: {error}")))
+    let files = crate::plan::backup::files_of(tar).map_err(|error| refused(&format!("what the host sent: {error}")))?;
+    let leads_elsewhere = |path: &&String| path.split('/').any(|part| matches!(part, "" | "." | ".."));
+    match files.keys().find(leads_elsewhere) {
+        None => Ok(files),
+        Some(path) => Err(refused(&format!("the host sent a file called `{}`", printable(path.as_bytes(), SHOWN)))),
+    }
 }
 
 /// What begins with the nonce and a dot each time, so that a name with a newline cannot pretend to be one.

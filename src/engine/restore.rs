@@ -44,6 +44,8 @@ impl Visit {
                 *set = back.want.clone();
             }
         }
+        // It sees them once more.
+        self.report.owed.clear();
         self.describe(&facts, &transactions);
         if self.run.intent != Intent::Apply || transactions.iter().all(Transaction::is_empty) {
             talk.bye().await;

@@ -68,7 +68,7 @@ impl Restore {
     pub fn choose(&self, set: &DesiredSet, facts: &RootFacts, purpose: &Purpose) -> Result<Source, Failure> {
         let held = held(set, facts, purpose);
         let live = facts.live_run();
-        let before = self.set_before(set, facts, purpose);
+        let before = self.set_before(set, facts, purpose, &held);
         let run = match &self.which {
             Which::Run(run) => run.clone(),
             Which::Previous => match facts.previous.as_deref().and_then(policy::run_of_set) {
@@ -98,7 +98,7 @@ impl Restore {
             Some(one) if matches!(one.standing, Standing::Intact | Standing::Unrecorded) => {
                 Ok(Source::Copy(one.clone()))
             }
-            Some(one) => Err(nothing(set, &held, &format!("the backup of run {run} is {}", one.standing))),
+            Some(one) => Err(nothing(set, &held, &format!("the backup of run {run} is {}", told(one.standing)))),
             None if live.as_ref().is_some_and(|live| *live < run && is_newest(&held, live))
                 && is_past(&run, purpose) =>
             {
@@ -118,12 +118,20 @@ impl Restore {
 
     /// The set before, if it may be live again as it is: every file what was put there, with the mode and the owner that the playbook
     /// wants now, for services that the host gets now, and with a sealed copy of its own.
-    fn set_before(&self, set: &DesiredSet, facts: &RootFacts, purpose: &Purpose) -> Option<String> {
+    fn set_before(
+        &self,
+        set: &DesiredSet,
+        facts: &RootFacts,
+        purpose: &Purpose,
+        held: &[HeldBackup],
+    ) -> Option<String> {
         let name = facts.previous.as_deref().filter(|_| self.services.is_empty() && facts.live.is_some())?;
         let run = policy::run_of_set(name)?;
         let manifest = facts.manifests.get(name).filter(|manifest| !manifest.files.is_empty())?;
-        let is_sealed = facts.entries.contains_key(&format!("backups/{}", policy::backup_name(&run)))
-            && facts.receipts.contains_key(&run);
+        // Whose copy is another's was not this host's under this name, whatever lies there.
+        let is_sealed = held.iter().any(|one| {
+            one.run == run && one.receipt.is_some() && !matches!(one.standing, Standing::Swapped | Standing::Foreign)
+        });
         let is_right = |(path, mac): (&String, &String)| {
             let at = format!("secrets/{name}/{path}");
             let (Some(stat), Some(hash), Some(place)) =
@@ -338,6 +346,17 @@ fn filled(place: DesiredFile, content: Secret, fingerprint: &dyn Fn(&[u8]) -> St
 fn keys_of(manifest: &Manifest, path: &str) -> Vec<(KeyName, String)> {
     let keys = manifest.keys.iter().filter(|((of, _), _)| of == path);
     keys.filter_map(|((_, key), print)| Some((KeyName::new(key).ok()?, print.clone()))).collect()
+}
+
+/// With what it means.
+fn told(standing: Standing) -> String {
+    let means = match standing {
+        Standing::Swapped => ": its receipt is that of another host or place",
+        Standing::Foreign => ": it is another bundle's",
+        Standing::Damaged => ": it is not what its run sealed",
+        Standing::Intact | Standing::Unrecorded => "",
+    };
+    format!("{standing}{means}")
 }
 
 fn nothing(set: &DesiredSet, held: &[HeldBackup], why: &str) -> Failure {

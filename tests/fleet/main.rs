@@ -36,6 +36,8 @@ mod real_jwt;
 mod real_postgres;
 mod real_redis;
 mod restore;
+mod restore_edits;
+mod restore_refusals;
 mod rotation;
 mod rotation_kills;
 mod rotation_orphans;

@@ -219,6 +219,11 @@ impl Workspace {
         self.hosts.insert(host, new);
     }
 
+    /// What the inventory calls a host is what we do.
+    pub fn rename_host(&mut self, host: usize, name: &str) {
+        self.hosts[host].name = name.to_owned();
+    }
+
     pub fn host(&self, name: &str) -> &Host {
         self.hosts.iter().find(|host| host.name == name).unwrap()
     }

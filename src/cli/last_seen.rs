@@ -24,9 +24,9 @@ impl LastSeen {
         Ok(Self { file, seen })
     }
 
-    /// The highest generation that was seen of the bundle at this path, which may be gone.
-    pub fn generation_of(bundle: &Path) -> Result<Option<u64>> {
-        Ok(read(&record_of_path(bundle)?)?.map(|(_, generation)| generation))
+    /// Id and highest generation that were seen of the bundle at this path, which may be gone.
+    pub fn of_lost(bundle: &Path) -> Result<Option<(String, u64)>> {
+        read(&record_of_path(bundle)?)
     }
 
     /// Refuses a bundle that is older than what was seen here, or another one in its place.

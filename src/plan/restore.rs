@@ -174,6 +174,19 @@ impl Restore {
         DesiredSet { files: files.collect(), ..set.clone() }
     }
 
+    /// What is live as what is wanted, where its actions are owed since a run that died: they are run then, as on a deploy. `None` if there
+    /// is more to do than that, which is for a deploy.
+    pub fn of_owed(set: &DesiredSet, facts: &RootFacts) -> Option<DesiredSet> {
+        let live = facts.live.as_deref().filter(|live| facts.manifests.contains_key(*live))?;
+        let run = policy::run_of_set(live)?;
+        // Else it would be sealed now, and its contents are not here.
+        let is_sealed = facts.entries.contains_key(&format!("backups/{}", policy::backup_name(&run)))
+            && facts.receipts.contains_key(&run);
+        let want = Self::of_set(set, facts, live);
+        let is_whole = want.files.len() == facts.manifests[live].files.len();
+        (is_sealed && is_whole && !facts.owed.is_empty()).then_some(want)
+    }
+
     /// What a backup makes wanted; and the files of it that belong to no service of the host any more. Of some services only: the rest is
     /// as it is in `present`, which was read back.
     pub fn of_backup(

@@ -200,11 +200,22 @@ fn a_restore_of_what_is_live_pays_what_is_owed() {
     web1.sh("rm /srv/broken");
     acted(web1);
     let report = ws.json(&["restore", "--run", &runs[0], "--yes"], 0);
-    // Nothing is brought back; what is owed is said, and the next deploy pays it.
-    assert_eq!(owed(&report), &json!(["api"]));
-    assert_eq!(acted(web1), Vec::<String>::new());
-    let report = ws.json(&["deploy"], 0);
     assert_eq!((owed(&report), acted(web1)), (&json!([]), vec!["api".to_owned()]));
+    assert_eq!(of(&report, "web1")["restored"], json!(null), "nothing else was done");
+    assert_eq!(live(web1), format!("..{}", runs[0]));
+    let snapshot = web1.snapshot();
+    assert_eq!(of(&ws.json(&["restore", "--run", &runs[0], "--yes"], 0), "web1")["outcome"], "ok");
+    assert_eq!(web1.snapshot(), snapshot);
+    // With modes that the playbook has anew there is more to do, which is a deploy's.
+    web1.sh("touch /srv/broken");
+    ws.json(&["restore", "--previous", "--yes"], 2);
+    ws.edit_playbook("keep  = 5", "keep  = 5\nmode = \"0640\"");
+    web1.sh("rm /srv/broken");
+    acted(web1);
+    let report = ws.json(&["restore", "--run", &runs[1], "--yes"], 0);
+    assert_eq!((owed(&report), acted(web1)), (&json!(["api"]), vec![]));
+    ws.deploy();
+    assert_eq!(acted(web1), ["api"]);
     ws.assert_no_leak();
 }
 

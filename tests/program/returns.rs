@@ -128,7 +128,8 @@ fn kill_everywhere(scene: Scene) {
     assert!(calls.len() > 25 && holds(&host, OLD, NEW), "{calls:?}");
     // A copy is pushed like any set, which has its own story.
     let stride = if scene == Scene::Copy { 3 } else { 1 };
-    let points = calls.into_iter().step_by(stride).flat_map(|call| [(call.clone(), "before"), (call, "after")]).collect();
+    let points =
+        calls.into_iter().step_by(stride).flat_map(|call| [(call.clone(), "before"), (call, "after")]).collect();
     for_all(points, |point| {
         let host = Host::new("dash");
         scene.prepare(&host);

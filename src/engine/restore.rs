@@ -73,7 +73,7 @@ impl Visit {
         facts: &HostFacts,
         work: &RestoreWork,
     ) -> Result<Vec<Option<Return>>, Failure> {
-        let mut returns = Vec::new();
+        let (mut returns, mut nothing) = (Vec::new(), Vec::new());
         for (index, root) in facts.roots.iter().enumerate() {
             let set = self.plan.sets[index].clone();
             let source = work.restore.choose(&set, root, &self.run.purpose())?;
@@ -83,12 +83,23 @@ impl Visit {
                     let want = Restore::of_owed(&set, root);
                     want.map(|want| Return { want, before: None, replaced: None, run: None })
                 }
+                Source::Nothing(failure) => {
+                    self.report.notes.push(format!("{}: {}", set.root, failure.message));
+                    nothing.push(failure);
+                    None
+                }
                 Source::Set(name) => Some(self.from_set(talk, index, &set, root, name).await?),
                 Source::Copy(held) => Some(self.from_copy(talk, index, &set, root, held, work).await?),
             };
             returns.push(back);
         }
-        Ok(returns)
+        match nothing.into_iter().next() {
+            Some(failure) if returns.iter().all(Option::is_none) => {
+                self.report.notes.clear();
+                Err(failure)
+            }
+            _ => Ok(returns),
+        }
     }
 
     async fn from_set(

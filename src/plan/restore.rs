@@ -25,6 +25,8 @@ pub enum Source {
     /// The set before, whole and still on the host.
     Set(String),
     Copy(HeldBackup),
+    /// There is nothing before what is live. Another root of the host may have something.
+    Nothing(Failure),
 }
 
 /// A secret that is brought back and whose value in the bundle is another: `aws.KEY`, or `tls/cert.pem`.
@@ -66,6 +68,9 @@ impl Restore {
     /// # Errors
     /// When it is not there, or cannot be relied on; the failure names what is.
     pub fn choose(&self, set: &DesiredSet, facts: &RootFacts, purpose: &Purpose) -> Result<Source, Failure> {
+        if !self.services.is_empty() && !set.services.iter().any(|service| self.is_meant(&service.name)) {
+            return Ok(Source::Live(None));
+        }
         let held = held(set, facts, purpose);
         let live = facts.live_run();
         let before = self.set_before(set, facts, purpose, &held);
@@ -77,7 +82,10 @@ impl Restore {
                     return Err(nothing(set, &held, "a run died here, and which set was the one before is not known"));
                 }
                 Some(run) if live.is_some() && live.as_ref() != Some(&run) => run,
-                _ => self.named(&held, live.as_ref(), set)?,
+                _ => match self.named(&held, live.as_ref(), set) {
+                    Ok(run) => run,
+                    Err(failure) => return Ok(Source::Nothing(failure)),
+                },
             },
             Which::At(time) => {
                 let known = held.iter().map(|one| &one.run).chain(&live);

@@ -2,7 +2,8 @@
 
 use crate::backups::sealed;
 use crate::host::{Host, Spec};
-use crate::workspace::{ROOT, Workspace, changes, error, is_root, of};
+use crate::workspace::{ROOT, Workspace, changes, error, is_root, of, wait};
+use chrono::{NaiveDateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -204,31 +205,35 @@ fn to_a_time() {
     // A host that thinks it is 1999: its clock names nothing.
     let clock = "mkdir -p /usr/local/sbin && mount -t tmpfs tmpfs /usr/local/sbin && \
                  printf '#!/bin/sh\\nexec /usr/bin/date -d 1999-01-01 \"$@\"\\n' > /usr/local/sbin/date && chmod 755 /usr/local/sbin/date";
-    let (ws, runs) = with_ports(Spec::default().script(clock), &["9090", "9191"]);
+    let (ws, mut runs) = with_ports(Spec::default().script(clock), &[]);
     let web1 = ws.web1();
     assert!(web1.sh("PATH=/usr/local/sbin:$PATH date").contains("1999"));
-    for run in &runs {
-        assert!(
-            run.split('-').nth(1).unwrap().starts_with("20")
-                && sealed(web1).iter().any(|name| name.starts_with(&**run))
-        );
-    }
-    // As its name says; that is to the second, and the three may have come within one.
+    // As its name says, to the second: each in one of its own.
     let time = |run: &str| {
         let digits = run.split('-').nth(1).unwrap();
-        let (day, clock) = (&digits[..8], &digits[9..15]);
-        format!("{}-{}-{}T{}:{}:{}", &day[..4], &day[4..6], &day[6..], &clock[..2], &clock[2..4], &clock[4..])
+        NaiveDateTime::parse_from_str(digits, "%Y%m%dT%H%M%SZ").unwrap().and_utc()
     };
-    let newest_at = |at: &str| runs.iter().rfind(|run| time(run).as_str() <= at).unwrap();
-    let first = time(&runs[0]);
-    let spaced = first.replace('T', " ");
-    let forms = [format!("{first}Z"), first.clone(), spaced, format!("{first}+00:00")];
-    for form in &forms {
-        let report = ws.json(&["restore", "--at", form, "--check"], 0);
-        let expected = newest_at(&first);
-        match *expected == runs[2] {
-            true => assert_eq!(of(&report, "web1")["outcome"], "ok", "{form}"),
-            false => assert_eq!(of(&report, "web1")["restored"], json!(expected), "{form}"),
+    for port in ["9090", "9191"] {
+        let last = time(runs.last().unwrap());
+        wait("the next second", || Utc::now().timestamp() > last.timestamp());
+        runs.push(push_port(&ws, port));
+    }
+    assert!(runs.iter().all(|run| (Utc::now() - time(run)).num_hours() < 1), "by our clock: {runs:?}");
+    let names: Vec<_> = runs.iter().map(|run| format!("{run}.tar.gz.age")).collect();
+    assert_eq!(sealed(web1), names);
+    let second = TimeDelta::seconds(1);
+    for (at, expected) in [
+        (time(&runs[0]), &runs[0]),
+        (time(&runs[1]) - second, &runs[0]),
+        (time(&runs[1]), &runs[1]),
+        (time(&runs[2]) - second, &runs[1]),
+    ] {
+        let ahead = at.with_timezone(&chrono::FixedOffset::east_opt(7200).unwrap());
+        let forms =
+            ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"].map(|form| at.format(form).to_string());
+        for form in forms.into_iter().chain([ahead.to_rfc3339()]) {
+            let report = ws.json(&["restore", "--at", &form, "--check"], 0);
+            assert_eq!(of(&report, "web1")["restored"], json!(expected), "{form}");
         }
     }
     let snapshot = web1.snapshot();
@@ -273,6 +278,13 @@ fn one_service_of_several() {
     assert_eq!(changes(&report, "web1"), ["all-secrets.env changed", "aws.env changed"]);
     let whole = ws.json(&["restore", "--run", &runs[0], "--yes", "--check"], 0);
     assert_eq!(changes(&whole, "web1"), Vec::<String>::new(), "piece by piece it is the whole");
+
+    // What somebody did to another service stays as it is.
+    let path = web1.path(&format!("{ROOT}/secrets/{}/cloudflare.env", live(web1)));
+    fs::write(&path, "CLOUDFLARE_API_TOKEN=by-hand\n").unwrap();
+    ws.json(&["restore", "--run", &runs[1], "--service", "api", "--yes"], 0);
+    assert_port(web1, "9090");
+    assert_eq!(web1.read(&format!("{ROOT}/secrets/cloudflare.env")), "CLOUDFLARE_API_TOKEN=by-hand\n");
 
     let snapshot = web1.snapshot();
     for (typo, near) in [("apii", "did you mean `api`?"), ("zzzzzzzz", "says what a host gets")] {
@@ -333,5 +345,91 @@ fn other_hosts_are_left_alone() {
     assert_eq!((ws.host("web2").snapshot(), ws.host("web2").log()), (snapshot, log));
     ws.json(&["restore", "--previous", "--hosts", "all:!web1", "--yes"], 0);
     assert_port(ws.host("web2"), "8080");
+    ws.assert_no_leak();
+}
+
+#[test]
+fn nothing_is_earlier() {
+    if !is_root() {
+        return;
+    }
+    let (ws, runs) = with_ports(Spec::default(), &[]);
+    let snapshot = ws.web1().snapshot();
+    let why = error(&ws.json(&["restore", "--previous", "--yes"], 2), "web1");
+    assert!(
+        why.starts_with("stage: there is no earlier backup here; nothing was changed") && why.contains(&runs[0]),
+        "{why}"
+    );
+    assert_eq!(ws.web1().snapshot(), snapshot);
+    ws.assert_no_leak();
+}
+
+#[test]
+fn a_run_that_died_before_its_rename_leaves_no_word_of_the_set_before() {
+    if !is_root() {
+        return;
+    }
+    let (ws, runs) = with_ports(Spec::default(), &["9090"]);
+    let web1 = ws.web1();
+    // As a run leaves it that wrote down what is live, and died before it switched.
+    let die =
+        || fs::write(web1.path(&format!("{ROOT}/.distribute/previous")), format!("previous {}\n", live(web1))).unwrap();
+    die();
+    let report = ws.json(&["restore", "--previous", "--yes"], 0);
+    assert_eq!(of(&report, "web1")["restored"], json!(runs[0]), "the sealed copy before what is live");
+    assert_port(web1, "8080");
+    assert_tidy(web1);
+    // Was it the newer one, or one that never was live? Nobody knows.
+    let (ws, runs) = with_ports(Spec::default(), &["9090", "9191"]);
+    ws.json(&["restore", "--previous", "--yes"], 0);
+    let web1 = ws.web1();
+    fs::write(web1.path(&format!("{ROOT}/.distribute/previous")), format!("previous {}\n", live(web1))).unwrap();
+    let snapshot = web1.snapshot();
+    let why = error(&ws.json(&["restore", "--previous", "--yes"], 2), "web1");
+    assert!(
+        why.contains("which set was the one before is not known") && runs.iter().all(|run| why.contains(run)),
+        "{why}"
+    );
+    assert_eq!(web1.snapshot(), snapshot);
+    ws.json(&["restore", "--run", &runs[2], "--yes"], 0);
+    assert_port(web1, "9191");
+    assert_tidy(web1);
+    ws.assert_no_leak();
+}
+
+#[test]
+fn two_plays_on_a_host() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default());
+    ws.rotate_by(
+        "[[play]]\nname = \"other\"\nhosts = \"all\"\nroot = \"/opt/other\"\n[[play.service]]\nname = \"cloudflare\"\n",
+    );
+    ws.setup();
+    let web1 = ws.web1();
+    let other = || web1.read("/opt/other/secrets/cloudflare.env");
+    push_port(&ws, "9090");
+    // Only one of the two has something earlier.
+    let report = ws.json(&["restore", "--previous", "--yes"], 0);
+    assert!(notes(&report, "web1").contains("/opt/other: there is no earlier backup here"), "{report:#}");
+    assert_port(web1, "8080");
+    ws.deploy();
+    ws.set("cloudflare.CLOUDFLARE_API_TOKEN", "second");
+    push_port(&ws, "9191");
+    assert!(other().contains("second"));
+    // A root that has none of the services is left alone.
+    ws.json(&["restore", "--previous", "--service", "api", "--yes"], 0);
+    assert_port(web1, "9090");
+    assert!(other().contains("second"));
+    // Both at once.
+    ws.deploy();
+    ws.set("cloudflare.CLOUDFLARE_API_TOKEN", "third");
+    let report = ws.json(&["deploy"], 0);
+    assert_eq!(of(&report, "web1")["outcome"], "changed");
+    ws.json(&["restore", "--previous", "--yes"], 0);
+    assert!(other().contains("second"));
+    assert_eq!(value(web1, "cloudflare.env", "CLOUDFLARE_API_TOKEN").as_deref(), Some("second"));
+    assert_tidy(web1);
     ws.assert_no_leak();
 }

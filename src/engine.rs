@@ -6,22 +6,26 @@
 
 mod audit;
 mod backups;
+mod drill;
+mod recovery;
 mod restore;
 mod talk;
 
 use crate::inventory::Endpoint;
-use crate::plan::backup::{Backup, Why};
+use crate::plan::backup::{Backup, Prunable, Why};
 use crate::plan::{DesiredSet, Filter, HostFacts, Purpose, Rule, Step, Transaction};
 use crate::remote::{self, Pushed};
 use crate::report::{Event, FileReport, HostReport};
 use crate::transport::{self, Connection, Deadlines, HostKeys, Login};
 use crate::words::{Failure, HostName, Outcome, Phase, RunId, Secret, redact};
-pub use backups::{BackupWork, Read, Reader};
-pub use restore::{Open, RestoreWork};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use talk::{Question, Talk};
 use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
+
+pub use backups::{BackupOpener, BackupWork, Read, Reader};
+pub use recovery::{Salvor, Taken};
+pub use restore::RestoreWork;
 
 /// What is to be done for one host, and whether it may be.
 pub struct HostPlan {
@@ -56,6 +60,8 @@ pub enum Work {
     Backups(BackupWork),
     /// What was, brought back.
     Restore(RestoreWork),
+    /// What was sealed, while there is no bundle.
+    Recovery(Arc<dyn Salvor>),
 }
 
 /// Keyed hash of a content's SHA-256, under the bundle's key.
@@ -175,7 +181,9 @@ pub async fn run(
             () = stopped(stop.clone(), Stop::Gently) => None,
         };
         let task = tokio::spawn(async move {
-            let report = Visit { plan, run, stop, events: events.clone(), report }.run(seat.is_some()).await;
+            let report = Visit { plan, run, stop, events: events.clone(), report, prunable: Prunable::default() }
+                .run(seat.is_some())
+                .await;
             let _ = events.send(Event::Finished(Box::new(report.clone())));
             report
         });
@@ -214,6 +222,8 @@ struct Visit {
     stop: watch::Receiver<Stop>,
     events: mpsc::UnboundedSender<Event>,
     report: HostReport,
+    /// What pruning would free here, for a host that is full.
+    prunable: Prunable,
 }
 
 impl Visit {
@@ -252,6 +262,7 @@ impl Visit {
             Work::Audit(filter) => self.audit(&mut connection, filter).await,
             Work::Backups(work) => self.backups(&mut connection, work).await,
             Work::Restore(work) => self.restore(&mut connection, work).await,
+            Work::Recovery(salvor) => self.recover(&mut connection, salvor).await,
         };
         connection.close().await;
         result
@@ -317,6 +328,7 @@ impl Visit {
     }
 
     fn describe(&mut self, facts: &HostFacts, transactions: &[Transaction]) {
+        self.prunable = facts.roots.iter().map(Prunable::of).sum();
         for (set, transaction) in self.plan.sets.iter().zip(transactions) {
             let files = transaction.files.iter().map(|file| FileReport {
                 path: set.root.join(&format!("secrets/{}", file.path)),
@@ -345,16 +357,27 @@ impl Visit {
         self.report.generation = self.report.live.as_ref().map(RunId::generation);
     }
 
-    async fn push(&mut self, talk: &mut Talk, nonce: &str, transactions: &[Transaction]) -> Result<Pushed, Failure> {
+    /// Sends everything that there is to send, announced by this line. Gives its size in bytes.
+    fn send(
+        &self,
+        talk: &mut Talk,
+        transactions: &[Transaction],
+        line: fn(&str, &str) -> Vec<u8>,
+    ) -> Result<usize, Failure> {
         let payload = remote::payload(transactions).map_err(|error| Failure::new(Phase::Stage, error.to_string()))?;
         let _ = self.events.send(Event::Pushing(self.host().clone()));
-        let patience = patience(self.run.patience, payload.len(), transactions);
-        let since = self.run.id.time().format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let (size, since) = (payload.len(), self.run.id.time().format("%Y-%m-%dT%H:%M:%SZ").to_string());
         talk.channel.send(remote::part_lines(transactions).into());
-        talk.channel.send(remote::push_line(&since, &self.run.who).into());
+        talk.channel.send(line(&since, &self.run.who).into());
         talk.channel.send(bytes::Bytes::from_owner(payload));
         talk.channel.finish();
         talk.has_sent = true;
+        Ok(size)
+    }
+
+    async fn push(&mut self, talk: &mut Talk, nonce: &str, transactions: &[Transaction]) -> Result<Pushed, Failure> {
+        let size = self.send(talk, transactions, remote::push_line)?;
+        let patience = patience(self.run.patience, size, transactions);
         let frame = talk.frame(self.stop.clone(), Stop::Now, patience).await;
         // Without an answer only the last sign of life tells how far it came.
         let frame = frame.inspect_err(|failure| self.report.switched = failure.phase >= Phase::Action)?;
@@ -364,6 +387,10 @@ impl Visit {
         {
             talk.listen().await;
             failure.message.push_str(&talk.said());
+            if is_full(&failure.message) {
+                let before = failure.hint.take().map(|hint| format!("{hint}; ")).unwrap_or_default();
+                failure.hint = Some(format!("{before}{}", self.prunable.hint(self.host())));
+            }
         }
         Ok(pushed)
     }
@@ -409,6 +436,11 @@ impl Visit {
         failure.message = redact(&failure.message, secrets.chain(own).chain(&self.run.earlier));
         failure
     }
+}
+
+/// Does a tool complain that there is no room? dash says only that it could not write.
+fn is_full(message: &str) -> bool {
+    ["No space left", "quota exceeded", "I/O error"].iter().any(|words| message.contains(words))
 }
 
 fn interrupted(phase: Phase) -> Failure {

@@ -7,6 +7,8 @@ mod remote_shell;
 mod audits;
 #[path = "program/counts.rs"]
 mod counts;
+#[path = "program/drills.rs"]
+mod drills;
 #[path = "program/faults.rs"]
 mod faults;
 #[path = "program/fences.rs"]

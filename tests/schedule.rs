@@ -118,11 +118,13 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-const UNITS: [&str; 6] = [
+const UNITS: [&str; 8] = [
     "distribute-audit.service",
     "distribute-audit.timer",
     "distribute-backup.service",
     "distribute-backup.timer",
+    "distribute-drill.service",
+    "distribute-drill.timer",
     "distribute-rotate.service",
     "distribute-rotate.timer",
 ];
@@ -152,12 +154,12 @@ fn systemd_has_nothing_to_say_about_our_units() {
 #[test]
 fn without_a_weekday_what_is_weekly_stays_weekly() {
     let story = Story::new("plain");
-    let words = ["--rotate-at", "23:30", "--audit-at", "04:15", "--backup-at", "23:45"];
+    let words = ["--rotate-at", "23:30", "--audit-at", "04:15", "--backup-at", "23:45", "--drill-at", "23:50"];
     let installed = story.install(&words);
     let at = |job: usize| installed["jobs"][job]["at"].as_str().unwrap();
-    assert_eq!([at(0), at(1), at(2)], ["Sun 23:30", "04:15", "Sun 23:45"]);
+    assert_eq!([at(0), at(1), at(2), at(3)], ["Sun 23:30", "04:15", "Sun 23:45", "1st 23:50"]);
     let table = story.run(&[&["schedule", "print", "--cron"], &words[..]].concat());
-    for times in ["\n30 23 * * 0 ", "\n15 4 * * * ", "\n45 23 * * 0 "] {
+    for times in ["\n30 23 * * 0 ", "\n15 4 * * * ", "\n45 23 * * 0 ", "\n50 23 1 * * "] {
         assert!(table.contains(times), "{table}");
     }
     let daily = story.install(&["--audit-at", "Mon 04:15"]);
@@ -171,10 +173,10 @@ fn only_what_was_given_is_written_down() {
         let plain = story.run(&["schedule", "print", kind]);
         assert!(!plain.contains("--forks") && !plain.contains("DISTRIBUTE_"), "{plain}");
         let count = |text: &str, what: &str| text.matches(what).count();
-        assert_eq!(count(&story.run(&["-f", "32", "schedule", "print", kind]), " --forks 32 "), 3);
-        assert_eq!(count(&story.run(&["schedule", "print", kind, "--forks", "9"]), " --forks 9 "), 3);
+        assert_eq!(count(&story.run(&["-f", "32", "schedule", "print", kind]), " --forks 32 "), 4);
+        assert_eq!(count(&story.run(&["schedule", "print", kind, "--forks", "9"]), " --forks 9 "), 4);
         let exported = story.run_exported(&["schedule", "print", kind]);
-        assert_eq!((count(&exported, " --forks 7 "), count(&exported, "DISTRIBUTE_STATE_DIR=")), (3, 3), "{exported}");
+        assert_eq!((count(&exported, " --forks 7 "), count(&exported, "DISTRIBUTE_STATE_DIR=")), (4, 4), "{exported}");
         let mut empty = story.command(&["schedule", "print", kind], None);
         empty.env("DISTRIBUTE_STATE_DIR", "").env("DISTRIBUTE_FORKS", "");
         assert_eq!(said(empty.output().unwrap()), plain);
@@ -188,9 +190,12 @@ fn systemd_reads_our_times_as_we_mean_them() {
     }
     let story = Story::new("plain");
     story.install(&["--rotate-at", "sat 23:30", "--audit-at", "00:05"]);
-    for (job, normal) in
-        [("rotate", "Sat *-*-* 23:30:00"), ("audit", "*-*-* 00:05:00"), ("backup", "Sun *-*-* 04:00:00")]
-    {
+    for (job, normal) in [
+        ("rotate", "Sat *-*-* 23:30:00"),
+        ("audit", "*-*-* 00:05:00"),
+        ("backup", "Sun *-*-* 04:00:00"),
+        ("drill", "*-*-01 05:00:00"),
+    ] {
         let text = fs::read_to_string(story.units().join(format!("distribute-{job}.timer"))).unwrap();
         let calendar = text.lines().find_map(|line| line.strip_prefix("OnCalendar=")).unwrap();
         let shown = said(Command::new("systemd-analyze").args(["calendar", calendar]).output().unwrap());
@@ -203,7 +208,7 @@ fn units_are_written_once_and_taken_out_again() {
     let story = Story::new(STRANGE);
     let units = story.units();
     let would = story.install(&["--check"]);
-    assert_eq!(outcomes(&would), ["created"; 6]);
+    assert_eq!(outcomes(&would), ["created"; 8]);
     assert!(!units.exists(), "--check wrote");
     let first = story.install(&[]);
     assert_eq!((&first["schema"], &first["timers"]), (&"distribute.schedule/1".into(), &"left".into()));
@@ -213,17 +218,22 @@ fn units_are_written_once_and_taken_out_again() {
     }
     let inode = |name: &str| std::os::unix::fs::MetadataExt::ino(&fs::metadata(units.join(name)).unwrap());
     let before = UNITS.map(inode);
-    assert_eq!(outcomes(&story.install(&[])), ["unchanged"; 6]);
+    assert_eq!(outcomes(&story.install(&[])), ["unchanged"; 8]);
     assert_eq!(UNITS.map(inode), before, "what is right is not written again");
+    // Of an earlier version that knew no drill.
+    fs::remove_file(units.join("distribute-drill.service")).unwrap();
+    fs::remove_file(units.join("distribute-drill.timer")).unwrap();
+    let created: Vec<_> = [vec!["unchanged"; 6], vec!["created"; 2]].concat();
+    assert_eq!(outcomes(&story.install(&[])), created);
     let moved = story.install(&["--audit-at", "04:04"]);
     assert_eq!(outcomes(&moved).iter().filter(|outcome| **outcome == "changed").count(), 1);
     fs::write(units.join("other.service"), "").unwrap();
     // What opened the bundle may be gone by then.
     fs::remove_file(story.project.join("vault-password")).unwrap();
-    assert_eq!(outcomes(&story.install(&["--remove", "--check"])), ["removed"; 6]);
-    assert_eq!(outcomes(&story.install(&["--remove"])), ["removed"; 6]);
+    assert_eq!(outcomes(&story.install(&["--remove", "--check"])), ["removed"; 8]);
+    assert_eq!(outcomes(&story.install(&["--remove"])), ["removed"; 8]);
     assert_eq!(names(&units), ["other.service"]);
-    assert_eq!(outcomes(&story.install(&["--remove"])), ["absent"; 6]);
+    assert_eq!(outcomes(&story.install(&["--remove"])), ["absent"; 8]);
 }
 
 #[test]
@@ -239,7 +249,7 @@ fn the_units_of_another_project_are_left_alone() {
     }
     assert_eq!(fs::read_to_string(units.join(UNITS[0])).unwrap(), before);
     other.run(&[&head[..], &["--name", "other"]].concat());
-    assert_eq!(names(&units).len(), 12);
+    assert_eq!(names(&units).len(), 16);
 }
 
 #[test]
@@ -247,7 +257,7 @@ fn what_is_printed_is_what_would_be_installed() {
     let story = Story::new("plain");
     let text = story.run(&["schedule", "print", "--systemd"]);
     assert!(text.starts_with("# /etc/systemd/system/distribute-rotate.service\n"), "{text}");
-    assert_eq!(text.lines().filter(|line| line.starts_with("# /etc/systemd/system/")).count(), 6);
+    assert_eq!(text.lines().filter(|line| line.starts_with("# /etc/systemd/system/")).count(), 8);
     let document: Value = serde_json::from_str(&story.run(&["schedule", "print", "--systemd", "-o", "json"])).unwrap();
     assert!(text.contains(document["files"][5]["text"].as_str().unwrap()));
     let user = story.run(&["schedule", "print", "--systemd", "--user"]);

@@ -65,7 +65,7 @@ impl Bundle {
     pub fn pin(&mut self, host: &HostName, host_keys: Vec<String>, now: DateTime<Utc>) {
         let enrolment = self.record.enrolments.entry(host.clone()).or_default();
         if enrolment.host_keys != host_keys {
-            *enrolment = Enrolment { host_keys, enrolled: Some(now), ..std::mem::take(enrolment) };
+            *enrolment = pinned(std::mem::take(enrolment), host_keys, now);
             self.is_changed = true;
         }
     }
@@ -74,6 +74,12 @@ impl Bundle {
     pub fn host_identity(&self, host: &HostName) -> Option<Secret> {
         self.host_keys.get(host).cloned()
     }
+}
+
+/// The enrolment with these host keys; the time is that of the last change.
+pub(super) fn pinned(before: Enrolment, host_keys: Vec<String>, now: DateTime<Utc>) -> Enrolment {
+    let enrolled = if before.host_keys == host_keys { before.enrolled } else { Some(now) };
+    Enrolment { host_keys, enrolled, ..before }
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl Bundle {
         Ok(bundle)
     }
 
-    fn with_record(mut record: Record, random: Random) -> Self {
+    pub(super) fn with_record(mut record: Record, random: Random) -> Self {
         // Packed by hand: fingerprints hold for this run, and from the next save for good.
         record.fingerprint_key.get_or_insert_with(|| random_secret(32, random));
         Self {

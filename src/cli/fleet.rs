@@ -1,13 +1,15 @@
 //! `Fleet`: the selected hosts of a run on their way through the engine: login, signals, progress on stderr, the report on stdout.
 
+use super::interrupt::Interrupt;
 use super::shared::{BROKEN_PIPE, Shared, print_error, print_result};
 use super::sources::Sources;
+use crate::bundle::Bundle;
 use crate::engine::{self, HostPlan, Intent, Run, Work};
 use crate::inventory::Endpoint;
 use crate::plan::backup::Why;
 use crate::plan::{self, DesiredSet};
 use crate::report::{self, Event, HostReport, Report};
-use crate::transport::{Deadlines, HostKeys, KnownHosts};
+use crate::transport::{Deadlines, HostKeys, KnownHosts, Login};
 use crate::words::{Error, Failure, HostName, Phase, Result, RunId};
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
@@ -32,11 +34,14 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The clock's time and fresh randomness.
+    /// The clock's time and fresh randomness. The digits begin with how far the second has gone, in 128ths: so runs of one second sort as they
+    /// came.
     pub fn now() -> Self {
         let mut random = [0; 2];
         crate::bundle::system_random(&mut random);
-        Self { now: Utc::now(), random: u16::from_be_bytes(random) }
+        let now = Utc::now();
+        let part = now.timestamp_subsec_millis().min(999) * 128 / 1000;
+        Self { now, random: (part as u16) << 9 | u16::from_be_bytes(random) >> 7 }
     }
 }
 
@@ -70,13 +75,24 @@ pub fn run_id(sources: &Sources, moment: Moment) -> RunId {
 
 /// Sends the plans through the engine and gives the report.
 pub fn go(shared: &Shared, sources: &Sources, errand: Errand, moment: Moment, plans: Vec<HostPlan>) -> Result<Report> {
-    let id = run_id(sources, moment);
-    let command = errand.command;
-    let run = Arc::new(make_run(shared, sources, errand, id.clone()));
+    let (id, command) = (run_id(sources, moment), errand.command);
+    let run = make_run(shared, &sources.bundle, &sources.login, errand, id);
+    travel(shared, &sources.interrupt, command, run, plans)
+}
+
+/// The same for a run that was made already.
+pub fn travel(
+    shared: &Shared,
+    interrupt: &Interrupt,
+    command: &'static str,
+    run: Run,
+    plans: Vec<HostPlan>,
+) -> Result<Report> {
+    let (id, run) = (run.id.clone(), Arc::new(run));
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(4);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(|e| Error::new("starting the runtime").because(e))?;
-    let (hosts, interrupted) = runtime.block_on(drive(shared, sources, plans, run.clone()));
+    let (hosts, interrupted) = runtime.block_on(drive(shared, interrupt, plans, run.clone()));
     // A name service that hangs must not hold us.
     runtime.shutdown_background();
     if let Some(Err(failure)) = run.ready.get() {
@@ -99,16 +115,17 @@ pub fn conclude(shared: &Shared, report: &Report, now: DateTime<Utc>) -> Result<
     }
 }
 
-fn make_run(shared: &Shared, sources: &Sources, errand: Errand, id: RunId) -> Run {
+/// The run as the engine wants it.
+pub fn make_run(shared: &Shared, bundle: &Bundle, login: &Login, errand: Errand, id: RunId) -> Run {
     let look = if matches!(errand.work, Work::Sets) { LOOK } else { AUDIT };
-    let bundle = Arc::new(sources.bundle.clone());
+    let bundle = Arc::new(bundle.clone());
     let sealing = bundle.clone();
     let (hashing, fingerprinting) = (bundle.clone(), bundle.clone());
     Run {
         id,
         work: errand.work,
         intent: errand.intent,
-        login: sources.login.clone(),
+        login: login.clone(),
         deadlines: errand.timeout.map_or_else(Deadlines::default, Deadlines::with_limit),
         look: errand.timeout.unwrap_or(look),
         patience: errand.timeout.unwrap_or(PATIENCE),
@@ -151,7 +168,7 @@ fn who() -> String {
     format!("{}@{} pid {}", plain(user), plain(host), std::process::id())
 }
 
-async fn drive(shared: &Shared, sources: &Sources, plans: Vec<HostPlan>, run: Arc<Run>) -> (Vec<HostReport>, bool) {
+async fn drive(shared: &Shared, interrupt: &Interrupt, plans: Vec<HostPlan>, run: Arc<Run>) -> (Vec<HostReport>, bool) {
     let (events, mut heard) = mpsc::unbounded_channel();
     let shown = shown(shared);
     let printer = tokio::spawn(async move {
@@ -161,9 +178,9 @@ async fn drive(shared: &Shared, sources: &Sources, plans: Vec<HostPlan>, run: Ar
             }
         }
     });
-    let hosts = engine::run(plans, run, sources.interrupt.set_off(), events).await;
+    let hosts = engine::run(plans, run, interrupt.set_off(), events).await;
     let _ = printer.await;
-    (hosts, sources.interrupt.has_come())
+    (hosts, interrupt.has_come())
 }
 
 /// Which events are said while hosts are at work: with `-v` all; where stdout is for a machine, failures.

@@ -14,8 +14,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-const COMMANDS: [(&str, &str); 4] =
-    [("rotate", "rotate"), ("deploy", "deploy"), ("audit", "audit"), ("backup", "backup")];
+const COMMANDS: [(&str, &str); 5] =
+    [("rotate", "rotate"), ("deploy", "deploy"), ("audit", "audit"), ("backup", "backup"), ("drill", "drill")];
 
 /// The record of one bundle.
 pub struct LastRuns {
@@ -72,6 +72,11 @@ impl LastRuns {
 /// Notes the run of this report if it went well: an audit did that also when it found something. That it cannot be noted is told, and
 /// changes nothing about the run.
 pub fn note(shared: &Shared, report: &Report, now: DateTime<Utc>) {
+    note_as(report.command, shared, report, now);
+}
+
+/// The same for a command of two words, which goes by one here.
+pub fn note_as(command: &str, shared: &Shared, report: &Report, now: DateTime<Utc>) {
     let is_well = match report.exit_status() {
         0 => true,
         3 => report.command == "audit",
@@ -80,7 +85,7 @@ pub fn note(shared: &Shared, report: &Report, now: DateTime<Utc>) {
     if shared.check || !is_well {
         return;
     }
-    let noted = shared.project().and_then(|project| LastRuns::of(&project.bundle)?.note(report.command, now));
+    let noted = shared.project().and_then(|project| LastRuns::of(&project.bundle)?.note(command, now));
     noted.unwrap_or_else(|error| print_error(&error));
 }
 

@@ -24,9 +24,14 @@ impl LastSeen {
         Ok(Self { file, seen })
     }
 
-    /// Id and highest generation that were seen of the bundle at this path, which may be gone.
-    pub fn of_lost(bundle: &Path) -> Result<Option<(String, u64)>> {
-        read(&record_of_path(bundle)?)
+    /// Id and generation that were seen at a path where no bundle lies any more; nothing if none was.
+    pub fn before(bundle: &Path) -> Result<Option<(String, u64)>> {
+        let directory = bundle.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = bundle.file_name().unwrap_or_default();
+        match fs::canonicalize(directory) {
+            Ok(directory) => read(&record_at(&directory.join(name))?),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Refuses a bundle that is older than what was seen here, or another one in its place.
@@ -93,16 +98,7 @@ pub(super) fn record_of(bundle: &Path) -> Result<PathBuf> {
     record_at(&path)
 }
 
-/// The same where only the directory has to be there.
-fn record_of_path(bundle: &Path) -> Result<PathBuf> {
-    if bundle.exists() {
-        return record_of(bundle);
-    }
-    let directory = bundle.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let directory = fs::canonicalize(directory).map_err(|e| Error::new(directory.display().to_string()).because(e))?;
-    record_at(&directory.join(bundle.file_name().unwrap_or_default()))
-}
-
+/// The same for a path that is the real one.
 fn record_at(path: &Path) -> Result<PathBuf> {
     let name = HEXLOWER.encode(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..16]);
     Ok(directory()?.join(name))

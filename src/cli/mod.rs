@@ -19,6 +19,7 @@ mod notifications;
 mod option_value;
 mod project;
 mod prompt;
+mod recover;
 mod report_file;
 mod restore;
 mod rotate;
@@ -50,7 +51,7 @@ Exit codes:
   0    everything is as it should be
   1    our own error or a usage error: nothing was changed on any host
   2    at least one host failed
-  3    audit found something; `status --overdue` has something due, or `rotate` had to leave it, `--max-age` a run that was missed
+  3    audit found something; `status --overdue` has something due, or `rotate` had to leave it, `recover` did not find it, `--max-age` a run that was missed
   4    no host failed, but at least one was unreachable
   130  interrupted; every host is whole";
 
@@ -78,6 +79,8 @@ enum Command {
     Backup(backup::Args),
     /// Put hosts back as they were: by run, by time, or to what was before
     Restore(restore::Args),
+    /// Make a bundle that is lost again, from the sealed backups on the hosts
+    Recover(recover::Args),
     /// Show what is on the hosts: generation, age, drift, owed restarts, last backup
     Status(status::Args),
     /// Create, change and read the bundle of secrets (secrets.age)
@@ -170,6 +173,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Audit(args) => audit::run(args, &cli.shared),
         Command::Backup(args) => backup::run(args, &cli.shared),
         Command::Restore(args) => restore::run(args, &cli.shared),
+        Command::Recover(args) => recover::run(args, &cli.shared),
         Command::Status(args) => status::run(args, &cli.shared),
         Command::Bundle(args) => bundle::run(args, &cli.shared),
         Command::Inventory(args) => inventory::run(args, &cli.shared),

@@ -73,7 +73,12 @@ impl Notifications {
 
     /// The same for a run that has nothing to say but its report.
     pub fn end_of(&self, report: &Report) {
-        let (command, status) = (report.command, report.exit_status());
+        self.end_as(report.command, report);
+    }
+
+    /// The same for a command of two words, whose runs are told as those of the first.
+    pub fn end_as(&self, command: &str, report: &Report) {
+        let status = report.exit_status();
         let (run, now) = (&report.run, Utc::now());
         self.end(&Outcome { command, run, status, message: "", report: Some(report), now });
     }
@@ -177,6 +182,9 @@ fn sentence(report: &Report) -> String {
     for host in &report.hosts {
         if let Some(failure) = &host.error {
             causes.entry(format!("{}: {}", failure.phase, failure.message)).or_default().push(host.host.as_str());
+        }
+        for problem in host.backups.iter().filter_map(|backup| backup.problem.as_ref()) {
+            causes.entry(problem.clone()).or_default().push(host.host.as_str());
         }
     }
     let causes: String = causes.iter().map(|(cause, hosts)| format!("; {}: {cause}", hosts.join(", "))).collect();

@@ -15,7 +15,6 @@ use crate::report::Report;
 use crate::words::{Error, Result, RunId, Secret, ServiceName, nearest, plural};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 const AFTER: &str = "\
 Examples:
@@ -76,9 +75,8 @@ fn restore(args: &Args, intent: Intent, shared: &Shared, sources: &Sources, mome
         (None, Some(at)) => Which::At(at.time(moment.now)),
         (None, None) => Which::Previous,
     };
-    let opener = Opener::new(sources);
-    let open = Arc::new(move |set: &_, held: &_, sealed: &[u8]| opener.open(set, held, sealed));
-    let work = RestoreWork { restore: Restore { which, services: args.service.clone() }, open };
+    let restore = Restore { which, services: args.service.clone() };
+    let work = RestoreWork { restore, open: Opener::new(sources).shared() };
     let errand = Errand { work: Work::Restore(work), ..Errand::new("restore", intent, args.timeout.duration()) };
     let plans = fleet::enrolled(shared, sources)?;
     fleet::go(shared, sources, errand, moment, plans)
@@ -90,14 +88,12 @@ fn refuse_unknown(services: &[ServiceName], sources: &Sources) -> Result<()> {
     for host in &sources.hosts {
         known.extend(sources.sets(host)?.into_iter().flat_map(|set| set.services).map(|service| service.name));
     }
-    for service in services.iter().filter(|service| !known.contains(service)) {
-        let error = Error::new(format!("none of these hosts gets a service `{service}`"));
-        return Err(match nearest(service.as_str(), known.iter().map(ServiceName::as_str)) {
-            Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error.hint("`distribute inventory host HOST` says what a host gets"),
-        });
-    }
-    Ok(())
+    let Some(service) = services.iter().find(|service| !known.contains(service)) else { return Ok(()) };
+    let error = Error::new(format!("none of these hosts gets a service `{service}`"));
+    Err(match nearest(service.as_str(), known.iter().map(ServiceName::as_str)) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("`distribute inventory host HOST` says what a host gets"),
+    })
 }
 
 /// Secrets named in the offer before the rest is only counted.

@@ -1,4 +1,4 @@
-//! `schedule`: what runs rotate, audit and backup with nobody watching: systemd timers, or lines of a crontab.
+//! `schedule`: what runs rotate, audit, backup and its drill with nobody watching: systemd timers, or lines of a crontab.
 
 mod call;
 mod cron_block;
@@ -34,7 +34,7 @@ Examples:
   distribute schedule install --cron --rotate-at 'Sat 23:30'
   distribute schedule install --cron --remove";
 
-/// Writes what runs rotate and backup weekly and audit daily: systemd timers or lines of a crontab
+/// Writes what runs rotate and backup weekly, audit daily and drills monthly: systemd timers or lines of a crontab
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub struct Args {
@@ -84,11 +84,14 @@ struct Kind {
     /// When backups are made, once a week: [WEEKDAY ]HH:MM; without a weekday on Sunday
     #[arg(long, value_name = "TIME", default_value = "Sun 04:00", value_parser = option_value::<ScheduleTime>)]
     backup_at: ScheduleTime,
+    /// When backups are rehearsed: [WEEKDAY ]HH:MM; without a weekday on the first of the month
+    #[arg(long, value_name = "TIME", default_value = "1st 05:00", value_parser = option_value::<ScheduleTime>)]
+    drill_at: ScheduleTime,
 }
 
 impl Kind {
-    fn jobs(&self) -> [Job; 3] {
-        job::jobs(self.rotate_at, self.audit_at, self.backup_at)
+    fn jobs(&self) -> [Job; 4] {
+        job::jobs(self.rotate_at, self.audit_at, self.backup_at, self.drill_at)
     }
 
     fn manager(&self) -> Manager {

@@ -2,7 +2,7 @@
 
 use super::talk::{Question, Talk};
 use super::{Intent, Stop, Visit, interrupted};
-use crate::plan::backup::{self, HeldBackup, Retention, Standing, Which};
+use crate::plan::backup::{self, Backup, HeldBackup, Prunable, Retention, Standing, Which};
 use crate::plan::{DesiredSet, HostFacts, RootFacts, Step, Transaction};
 use crate::report::{BackupReport, Deed};
 use crate::transport::Connection;
@@ -19,7 +19,12 @@ pub enum BackupWork {
     Read { which: Which, reader: Arc<Reader> },
     /// Remove what these rules do not keep; without a rule, what is more than the play keeps.
     Prune(Retention),
+    /// Unpack the newest of each root there, in memory, and compare it with what is live.
+    Drill(Arc<BackupOpener>),
 }
+
+/// Opens a sealed backup of a host, or says what is wrong with it. It may take its time, and is called on a thread of its own.
+pub type BackupOpener = dyn Fn(&DesiredSet, &HeldBackup, &[u8]) -> Result<Backup, String> + Send + Sync;
 
 /// Takes a sealed backup of a host. It may take its time, and is called on a thread of its own.
 pub type Reader = dyn Fn(&DesiredSet, &HeldBackup, Vec<u8>) -> Read + Send + Sync;
@@ -59,6 +64,7 @@ impl Visit {
                 let transactions = self.prune(&facts, *retention)?;
                 self.change(&mut talk, &nonce, &facts, &transactions).await?;
             }
+            BackupWork::Drill(opener) => self.drill(&mut talk, &nonce, &facts, opener).await?,
         }
         Ok(())
     }
@@ -79,14 +85,15 @@ impl Visit {
             }
         }
         facts.roots.iter().for_each(|root| self.see(root));
+        self.prunable = facts.roots.iter().map(Prunable::of).sum();
         Ok(facts)
     }
 
-    fn pairs<'a>(&'a self, facts: &'a HostFacts) -> impl Iterator<Item = (&'a DesiredSet, &'a RootFacts)> {
+    pub(super) fn pairs<'a>(&'a self, facts: &'a HostFacts) -> impl Iterator<Item = (&'a DesiredSet, &'a RootFacts)> {
         self.plan.sets.iter().zip(&facts.roots)
     }
 
-    fn list(&mut self, facts: &HostFacts) {
+    pub(super) fn list(&mut self, facts: &HostFacts) {
         let purpose = self.run.purpose();
         let reports = self.pairs(facts).flat_map(|(set, root)| {
             let held = backup::held(set, root, &purpose);
@@ -235,6 +242,25 @@ impl Visit {
             }
         }
         first_failure.map_or(Ok(()), |message| Err(Failure::new(Phase::Exec, message)))
+    }
+
+    /// Reads one back and opens it here. Within: what is wrong with it.
+    pub(super) async fn open(
+        &self,
+        talk: &mut Talk,
+        root: usize,
+        held: &HeldBackup,
+        set: &DesiredSet,
+        opener: &Arc<BackupOpener>,
+    ) -> Result<Result<Backup, String>, Failure> {
+        let sealed = match self.sealed(talk, root, held).await {
+            Ok(sealed) => sealed,
+            Err(failure) if held.standing == Standing::Damaged => return Ok(Err(failure.message)),
+            Err(failure) => return Err(failure),
+        };
+        let (set, opener, held) = (set.clone(), opener.clone(), held.clone());
+        let opened = tokio::task::spawn_blocking(move || opener(&set, &held, sealed.expose())).await;
+        opened.map_err(|_| Failure::new(Phase::Exec, "our own program failed while it opened a backup"))
     }
 
     /// The sealed bytes of one.

@@ -1,6 +1,7 @@
 //! A visit that puts a host back as it was: by the rename of a set that is still there, or from a sealed copy that is read back, opened
 //! here and pushed like any set. What goes out of sight is sealed first.
 
+use super::backups::BackupOpener;
 use super::talk::{Question, Talk};
 use super::{Intent, Stop, Visit, interrupted};
 use crate::plan::backup::{self, Backup, HeldBackup, Why};
@@ -10,13 +11,10 @@ use crate::transport::Connection;
 use crate::words::{Failure, Phase, RunId};
 use std::sync::Arc;
 
-/// Opens a sealed backup of a play on a host; the error says what is wrong with it. It may take its time, and is called on a thread of its own.
-pub type Open = dyn Fn(&DesiredSet, &HeldBackup, &[u8]) -> Result<Backup, String> + Send + Sync;
-
 /// What is to be brought back, and how a copy is opened.
 pub struct RestoreWork {
     pub restore: Restore,
-    pub open: Arc<Open>,
+    pub open: Arc<BackupOpener>,
 }
 
 /// What a root is put back to.
@@ -88,8 +86,8 @@ impl Visit {
                     nothing.push(failure);
                     None
                 }
-                Source::Set(name) => Some(self.from_set(talk, index, &set, root, name).await?),
-                Source::Copy(held) => Some(self.from_copy(talk, index, &set, root, held, work).await?),
+                Source::Set(name) => Some(self.return_set(talk, index, &set, root, name).await?),
+                Source::Copy(held) => Some(self.return_copy(talk, index, &set, root, held, work).await?),
             };
             returns.push(back);
         }
@@ -102,7 +100,7 @@ impl Visit {
         }
     }
 
-    async fn from_set(
+    async fn return_set(
         &self,
         talk: &mut Talk,
         index: usize,
@@ -120,7 +118,7 @@ impl Visit {
         Ok(Return { want, before: Some(name), replaced, run: Some(run) })
     }
 
-    async fn from_copy(
+    async fn return_copy(
         &mut self,
         talk: &mut Talk,
         index: usize,
@@ -129,12 +127,8 @@ impl Visit {
         held: HeldBackup,
         work: &RestoreWork,
     ) -> Result<Return, Failure> {
-        let sealed = self.sealed(talk, index, &held).await?;
         let run = held.run.clone();
-        let (open, place) = (work.open.clone(), set.clone());
-        let opened = tokio::task::spawn_blocking(move || open(&place, &held, sealed.expose())).await;
-        let opened =
-            opened.map_err(|_| Failure::new(Phase::Exec, "our own program failed while it opened a backup"))?;
+        let opened = self.open(talk, index, &held, set, &work.open).await?;
         let backup = opened.map_err(|why| {
             Failure::new(Phase::Stage, format!("the backup of run {run}: {why}; nothing was changed"))
                 .hint(format!("see which are good: distribute backup verify --hosts {}", set.host))

@@ -138,8 +138,12 @@ impl Talk {
 
     pub fn said(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);
-        // sudo complains of every host that does not know its own name, before it says what matters.
-        let mut lines = text.trim().lines().filter(|line| !line.starts_with("sudo: unable to resolve host"));
+        // sudo complains of every host that does not know its own name, before it says what matters; tar sums up behind it.
+        let says_nothing = |line: &str| {
+            line.starts_with("sudo: unable to resolve host")
+                || line.contains("Exiting with failure status due to previous errors")
+        };
+        let mut lines = text.trim().lines().filter(|line| !says_nothing(line));
         match lines.next_back() {
             Some(line) => format!(": {}", printable(line.as_bytes(), 300)),
             None => String::new(),

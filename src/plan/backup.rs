@@ -5,13 +5,15 @@ mod disagreement;
 mod held;
 mod label;
 mod present;
+mod prunable;
 mod receipt;
+mod rehearsal;
 mod retention;
 mod which;
 mod why;
 
 use super::{DesiredSet, policy};
-use crate::words::{Error, Result, RunId, Secret};
+use crate::words::{Error, Mode, Result, RunId, Secret};
 use flate2::bufread::GzDecoder;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -21,7 +23,9 @@ pub use disagreement::{Disagreement, disagreements};
 pub use held::{HeldBackup, Standing, held};
 pub use label::{Label, LabelledFile};
 pub use present::{names_of_present, present};
+pub use prunable::Prunable;
 pub use receipt::Receipt;
+pub use rehearsal::{Rehearsal, Verdict};
 pub use retention::{Retention, to_prune};
 pub use which::Which;
 pub use why::Why;
@@ -30,12 +34,12 @@ pub use why::Why;
 const LARGEST: usize = 256 << 20;
 const MOST_FILES: usize = 20_000;
 
-/// The label's name in the archive; no file of a set is called so.
-const LABEL: &str = "backup.toml";
+/// The label, beside the set's files: their names never begin with a dot.
+const LABEL: &str = ".distribute/backup.toml";
 /// What is kept of the bundle, for a day on which it is lost.
-const KEEPSAKE: &str = "bundle.toml";
+const KEEPSAKE: &str = ".distribute/bundle.toml";
 /// The host's own password.
-const VAULT_PASSWORD: &str = "vault-password";
+const VAULT_PASSWORD: &str = ".distribute/vault-password";
 
 /// What was on a host, as files.
 #[derive(Clone, Debug)]
@@ -60,7 +64,8 @@ impl Backup {
         }
     }
 
-    /// As a gzipped tar: what is sealed, and what `age -d | tar xz` gives back without us.
+    /// As a gzipped tar: what is sealed, and what `age -d | tar xz` gives back without us, which is the set and nothing else. What we want to
+    /// know besides is a second tar behind the end of the first: `tar xzi` (--ignore-zeros) shows both.
     ///
     /// # Errors
     /// When a path does not fit into a tar.
@@ -72,19 +77,12 @@ impl Backup {
         let size: usize = lengths.map(|length| length + 4096).sum();
         let mut packed = Zeroizing::new(Vec::with_capacity(size + size / 1000 + 4096));
         let mut pack = || -> std::io::Result<()> {
-            let gzip = flate2::write::GzEncoder::new(&mut *packed, flate2::Compression::default());
-            let mut archive = tar::Builder::new(gzip);
-            let known = known.map(|(name, content)| (name, content, policy::FILE));
+            let mut gzip = flate2::write::GzEncoder::new(&mut *packed, flate2::Compression::default());
             let files =
                 self.label.files.iter().filter_map(|file| Some((&*file.path, self.files.get(&file.path)?, file.mode)));
-            for (path, content, mode) in known.into_iter().chain(files) {
-                let mut header = tar::Header::new_gnu();
-                header.set_mode(mode.bits());
-                header.set_size(content.len() as u64);
-                header.set_mtime(0);
-                archive.append_data(&mut header, path, content.expose())?;
-            }
-            archive.into_inner()?.finish().map(drop)
+            append_tar(&mut gzip, files)?;
+            append_tar(&mut gzip, known.into_iter().map(|(name, content)| (name, content, policy::FILE)))?;
+            gzip.finish().map(drop)
         };
         pack().map_err(|e| Error::new("packing the backup").because(e))?;
         Ok(Secret::new(std::mem::take(&mut *packed)))
@@ -107,10 +105,10 @@ impl Backup {
     fn refuse_unlabelled(&self) -> Result<()> {
         for file in &self.label.files {
             let Some(content) = self.files.get(&file.path) else {
-                return Err(Error::new(format!("{} is not in it, and its label says so", file.path)));
+                return Err(Error::new(format!("{} is not in it, and its label says so", file.path.escape_debug())));
             };
             if super::desired::sha256(content.expose()) != file.sha256 {
-                return Err(Error::new(format!("{} in it is not what its label says", file.path)));
+                return Err(Error::new(format!("{} in it is not what its label says", file.path.escape_debug())));
             }
         }
         match self.files.keys().find(|path| self.label.file(path).is_none()) {
@@ -129,14 +127,37 @@ fn entries(packed: &[u8]) -> Result<BTreeMap<String, Secret>> {
     if clear.len() > LARGEST {
         return Err(Error::new("what is sealed in it is larger than 256 MiB"));
     }
-    files_in(&clear)
+    files_in(tar::Archive::new(&clear[..]), clear.len(), true)
+}
+
+fn append_tar<'a>(
+    to: &mut impl std::io::Write,
+    files: impl Iterator<Item = (&'a str, &'a Secret, Mode)>,
+) -> std::io::Result<()> {
+    let mut archive = tar::Builder::new(to);
+    for (path, content, mode) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(mode.bits());
+        header.set_size(content.len() as u64);
+        header.set_mtime(0);
+        archive.append_data(&mut header, path, content.expose())?;
+    }
+    archive.finish()
 }
 
 /// The plain files of a tar, by path. A second name of a file is that file again; links, devices and directories are passed over.
-pub fn files_in(tar: &[u8]) -> Result<BTreeMap<String, Secret>> {
+///
+/// # Errors
+/// When it is damaged, or has more files than anybody's secrets.
+pub fn files_of(tar: &[u8]) -> Result<BTreeMap<String, Secret>> {
+    files_in(tar::Archive::new(tar), tar.len(), false)
+}
+
+fn files_in(mut archive: tar::Archive<&[u8]>, size: usize, and_behind: bool) -> Result<BTreeMap<String, Secret>> {
+    archive.set_ignore_zeros(and_behind);
     let damaged = |_| Error::new("the archive is damaged");
     let mut found: BTreeMap<String, Secret> = BTreeMap::new();
-    for entry in tar::Archive::new(tar).entries().map_err(damaged)? {
+    for entry in archive.entries().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if found.len() == MOST_FILES {
@@ -145,7 +166,7 @@ pub fn files_in(tar: &[u8]) -> Result<BTreeMap<String, Secret>> {
         let kind = entry.header().entry_type();
         let content = match () {
             () if kind.is_file() => {
-                let mut content = Zeroizing::new(Vec::with_capacity((entry.size() as usize).min(tar.len())));
+                let mut content = Zeroizing::new(Vec::with_capacity((entry.size() as usize).min(size)));
                 entry.read_to_end(&mut content).map_err(damaged)?;
                 Secret::new(std::mem::take(&mut *content))
             }

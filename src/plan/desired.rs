@@ -101,6 +101,21 @@ impl DesiredSet {
         })
     }
 
+    /// Of a root of which no bundle says what belongs there: it can be looked at, and no more.
+    pub fn unknown(host: &HostName, play: PlayName, root: RemotePath, access: Access) -> Self {
+        Self {
+            host: host.clone(),
+            play,
+            root,
+            access,
+            keep: 0,
+            services: Vec::new(),
+            files: Vec::new(),
+            vault_password: Secret::new(Vec::new()),
+            key_age: Secret::new(Vec::new()),
+        }
+    }
+
     /// Of a root that must be made: whoever owns the secrets must be able to walk through it.
     pub fn root_mode(&self) -> Mode {
         if self.access.owner.as_str() == "root" { policy::DIRECTORY } else { policy::SHARED_ROOT }

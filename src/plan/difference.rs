@@ -239,11 +239,16 @@ impl Difference<'_> {
         sets.chain(records.map(|(name, _)| format!(".distribute/{name}"))).collect()
     }
 
-    /// Is the sealed copy gone that a receipt is for? That of the live set is made again, and where nobody can look nothing is known.
+    /// Is the sealed copy gone that a receipt is for? That of the live set is made again.
     pub fn is_without_backup(&self, run: &RunId) -> bool {
-        let can_be_seen = self.facts.entries.contains_key("backups") && !self.facts.shut.contains("backups");
         let is_there = self.facts.entries.contains_key(&format!("backups/{}", policy::backup_name(run)));
-        can_be_seen && !is_there && self.facts.live_run().as_ref() != Some(run)
+        !is_there && self.facts.live_run().as_ref() != Some(run)
+    }
+
+    /// Is it told already that there are no backups at all, or could nobody look?
+    pub fn has_no_backups(&self) -> bool {
+        let is_directory = self.facts.entries.get("backups").is_some_and(Stat::is_directory);
+        !is_directory || self.facts.shut.contains("backups")
     }
 
     /// Our links to files that are not wanted any more.
@@ -301,9 +306,16 @@ impl Difference<'_> {
         expected.extend(self.want.admin_files().map(|(path, _)| (path.to_owned(), policy::FILE)));
         let wrong_modes = expected.into_iter().filter_map(|(path, mode)| self.wrong_mode(&path, mode));
         // With a new set comes a new copy.
-        let sealed =
-            self.unsealed_run().filter(|_| !new_set).map(|run| format!("backups/{}", policy::backup_name(&run)));
-        let sealed = sealed.map(|path| self.at_root(Rule::Missing, &path, "the live set's sealed copy", "nothing"));
+        let sealed = self.unsealed_run().filter(|_| !new_set).map(|run| {
+            let copy = format!("backups/{}", policy::backup_name(&run));
+            let (path, what) = match self.facts.entries.contains_key(&copy) {
+                true => {
+                    (format!(".distribute/{}", policy::receipt_name(&run)), "the receipt of the live set's sealed copy")
+                }
+                false => (copy, "the live set's sealed copy"),
+            };
+            self.at_root(Rule::Missing, &path, what, "nothing")
+        });
         wrong_modes.chain(sealed).chain(self.strange_files()).collect()
     }
 

@@ -104,6 +104,15 @@ impl RootFacts {
         policy::run_of_set(self.live.as_deref()?)
     }
 
+    /// The highest generation that anything there speaks of, and of which bundle, if that is noted.
+    pub fn highest(&self) -> (Option<String>, u64) {
+        let (bundle, noted) = self.generation.clone().unzip();
+        let sets = self.inside("secrets").filter_map(|(name, _)| policy::run_of_set(name));
+        let backups = self.inside("backups").filter_map(|(name, _)| policy::run_of_backup(name));
+        let highest = sets.chain(backups).map(|run| run.generation()).max().unwrap_or(0);
+        (bundle, noted.map_or(highest, |noted| highest.max(noted)))
+    }
+
     /// The run of the newest sealed copy.
     pub fn newest_backup(&self) -> Option<RunId> {
         self.inside("backups").filter_map(|(name, _)| policy::run_of_backup(name)).max()

@@ -4,5 +4,7 @@
 mod reply;
 mod request;
 
-pub use reply::{Frame, FrameReader, Pushed, contents, look, push};
-pub use request::{audit_hello, backups_hello, command, hello, opening, part_lines, payload, push_line, read_lines};
+pub use reply::{Frame, FrameReader, Pushed, contents, drill, look, push};
+pub use request::{
+    audit_hello, backups_hello, command, drill_line, hello, opening, part_lines, payload, push_line, read_lines,
+};

@@ -4,11 +4,13 @@ mod attributes;
 mod consumer;
 mod kernel;
 mod quoted;
+mod rehearsals;
 
 use crate::plan::backup::Receipt;
 use crate::plan::{HostFacts, Kind, Manifest, RootFacts, Stat};
 use crate::words::{Failure, Mode, Phase, STRETCH, Secret, ServiceName, printable};
 use quoted::exact;
+pub use rehearsals::drill;
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
@@ -271,7 +273,7 @@ pub fn contents(frame: &Frame) -> Result<BTreeMap<String, Secret>, Failure> {
     let body = |word: &str| frame.iter().find(|(mark, _)| mark == word).map(|(_, body)| body);
     let tar = body("content").ok_or_else(|| refused("the host's answer has gaps"))?;
     body("given 0").ok_or_else(|| refused("not all of what is there could be read"))?;
-    crate::plan::backup::files_in(tar).map_err(|error| refused(&format!("what the host sent: {error}")))
+    crate::plan::backup::files_of(tar).map_err(|error| refused(&format!("what the host sent: {error}")))
 }
 
 /// What begins with the nonce and a dot each time, so that a name with a newline cannot pretend to be one.

@@ -110,6 +110,11 @@ pub fn push_line(since: &str, who: &str) -> Vec<u8> {
     format!("push {since} {who}\n").into_bytes()
 }
 
+/// The same for backups that are unpacked in memory, told and removed.
+pub fn drill_line(since: &str, who: &str) -> Vec<u8> {
+    format!("drill {since} {who}\n").into_bytes()
+}
+
 /// A tar with a directory a root (`0/`, `1/`): the plan, what it needs, and the hash of each; then its length and hash, since
 /// the end of the input proves nothing.
 pub fn payload(transactions: &[Transaction]) -> Result<Zeroizing<Vec<u8>>> {

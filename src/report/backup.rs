@@ -2,7 +2,7 @@
 
 use super::{HostReport, Report};
 use crate::plan::backup::{HeldBackup, Standing, Why};
-use crate::words::{Outcome, PlayName, RunId, plural};
+use crate::words::{Outcome, PlayName, RunId, bytes, plural};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -93,17 +93,6 @@ pub struct CopyReport {
     pub problem: Option<String>,
 }
 
-/// `1.9 KiB`, for people.
-pub fn size(bytes: u64) -> String {
-    let (mut unit, mut rest) = ("B", bytes as f64);
-    for next in ["KiB", "MiB", "GiB"] {
-        if rest >= 1024.0 {
-            (unit, rest) = (next, rest / 1024.0);
-        }
-    }
-    if unit == "B" { format!("{bytes} B") } else { format!("{rest:.1} {unit}") }
-}
-
 /// What there is to say of the backups of a host, a line each. Only a list shows those with which nothing was done.
 pub(super) fn lines(host: &HostReport, report: &Report) -> Vec<String> {
     let is_told = |backup: &&BackupReport| match backup.deed {
@@ -120,12 +109,22 @@ pub(super) fn lines(host: &HostReport, report: &Report) -> Vec<String> {
         lines.push(format!("  {} {play}{}", mark(backup, report.check), row(backup)));
         lines.extend(backup.problem.iter().map(|problem| format!("      {problem}")));
         lines.extend(backup.note.iter().map(|note| format!("      {note}")));
+        lines.extend(rehearsed(backup, report.check).map(|how| format!("      {how}")));
     }
     let opened = host.backups.iter().filter(|backup| backup.deed == Deed::Opened && !backup.is_bad()).count();
     if opened > 0 {
         lines.push(format!("  {} opened: as recorded", plural(opened, "backup")));
     }
     lines
+}
+
+/// How a drill went, where there is nothing else to say.
+fn rehearsed(backup: &BackupReport, check: bool) -> Option<&'static str> {
+    match (backup.deed, backup.is_bad() || backup.note.is_some()) {
+        (Deed::Rehearsed, false) if check => Some("opens here: would be unpacked there, in memory"),
+        (Deed::Rehearsed, false) => Some("brings back what is live"),
+        _ => None,
+    }
 }
 
 /// Copies of the bundle, as a section of their own.
@@ -141,7 +140,7 @@ pub(super) fn copies(report: &Report) -> String {
             (Deed::Removed, _) => '-',
             _ => ' ',
         };
-        lines.push(format!("  {mark} {}  {}  {:>9}", copy.run, time(&copy.run), size(copy.size)));
+        lines.push(format!("  {mark} {}  {}  {:>9}", copy.run, time(&copy.run), bytes(copy.size)));
         lines.extend(copy.problem.iter().map(|problem| format!("      {problem}")));
     }
     let opened = report.copies.iter().filter(|copy| copy.deed == Deed::Opened && copy.problem.is_none()).count();
@@ -204,7 +203,7 @@ fn row(backup: &BackupReport) -> String {
         "{}  {}  {why:<8}  {:>9}  {:<10}  {sealed_to}",
         backup.run,
         time(&backup.run),
-        size(backup.size),
+        bytes(backup.size),
         backup.standing
     )
 }

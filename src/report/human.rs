@@ -35,7 +35,9 @@ pub fn human(report: &Report, now: DateTime<Utc>) -> String {
     text.extend(report.rotation.iter().map(|rotation| rotation.end_text(now)));
     text.extend(report.late.iter().map(|late| late_line(late, now)));
     text.push_str(&backup::copies(report));
-    text.push_str(&if report.command.starts_with("backup") { backup::recap(report) } else { recap(report) });
+    text.extend(report.recovery.iter().map(|recovery| recovery.text(report.check)));
+    let is_of_backups = report.command.starts_with("backup") || report.recovery.is_some();
+    text.push_str(&if is_of_backups { backup::recap(report) } else { recap(report) });
     text
 }
 

@@ -40,6 +40,9 @@ pub fn json(report: &Report) -> String {
     if let Some(rotation) = &report.rotation {
         document["rotation"] = rotation.json();
     }
+    if let Some(recovery) = &report.recovery {
+        document["recovery"] = recovery.json();
+    }
     format!("{document:#}\n")
 }
 

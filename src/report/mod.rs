@@ -8,6 +8,7 @@ mod human;
 mod json;
 mod junit;
 mod metrics;
+mod recovery;
 mod rotation;
 
 use crate::plan::restore::OtherValue;
@@ -15,11 +16,12 @@ use crate::plan::{Change, Finding, KeyChange, Severity};
 use crate::words::{Failure, HostName, Outcome, Period, RunId, ServiceName};
 use chrono::{DateTime, Utc};
 
-pub use backup::{BackupReport, CopyReport, Deed, size};
+pub use backup::{BackupReport, CopyReport, Deed};
 pub use human::{human, progress};
 pub use json::json;
 pub use junit::junit;
 pub use metrics::metrics;
+pub use recovery::RecoveryReport;
 pub use rotation::{LaterRevocation, Provider, RotatedSecret, RotationReport, RotationState, Values};
 
 /// Something just happened to a host.
@@ -56,6 +58,8 @@ pub struct Report {
     pub copies: Vec<CopyReport>,
     /// Of `rotate`.
     pub rotation: Option<RotationReport>,
+    /// Of `recover`.
+    pub recovery: Option<RecoveryReport>,
 }
 
 /// A command that should have run by now.
@@ -200,6 +204,7 @@ impl Report {
             hosts,
             copies: Vec::new(),
             rotation: None,
+            recovery: None,
         }
     }
 
@@ -246,6 +251,13 @@ impl Report {
         !self.interrupted && self.hosts.iter().all(is_clean)
     }
 
+    /// Of a drill: was every host reached, and what was unpacked there what is live? Then `backup drill -q` has nothing to say.
+    pub fn is_as_live(&self) -> bool {
+        let rehearsed = |backup: &&BackupReport| backup.deed == Deed::Rehearsed;
+        let mut rehearsed = self.hosts.iter().flat_map(|host| &host.backups).filter(rehearsed);
+        self.exit_status() == 0 && rehearsed.all(|backup| backup.note.is_none())
+    }
+
     /// Did a rotation not come to its end, be it that every host is well?
     fn has_failed(&self) -> bool {
         self.command == "rotate" && self.rotation.as_ref().is_some_and(RotationReport::has_failed)
@@ -267,6 +279,7 @@ impl Report {
             () if self.count(Outcome::Unreachable) > 0 => 4,
             () if self.is_departed() || self.has_bad_backups() || !self.late.is_empty() => 3,
             () if self.rotation.as_ref().is_some_and(RotationReport::has_missed) => 3,
+            () if self.recovery.as_ref().is_some_and(RecoveryReport::has_missed) => 3,
             () => 0,
         }
     }

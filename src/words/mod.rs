@@ -2,6 +2,7 @@
 
 pub mod as_text;
 mod beside;
+mod bytes;
 mod error;
 mod failure;
 mod generator;
@@ -25,6 +26,7 @@ mod toml_files;
 mod toml_table;
 
 pub use beside::{Temporary, sweep, sync_directory};
+pub use bytes::bytes;
 pub use error::{Error, Result};
 pub use failure::{Failure, Phase};
 pub use generator::{Generated, Generator, Random};

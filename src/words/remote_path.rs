@@ -2,6 +2,7 @@
 
 use super::{Error, Result};
 use std::fmt;
+use std::str::FromStr;
 
 /// A path without a trailing slash, 1024 bytes at most.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +42,14 @@ impl RemotePath {
     /// The path of something below, for a report.
     pub fn join(&self, below: &str) -> String {
         format!("{}/{below}", self.0)
+    }
+}
+
+impl FromStr for RemotePath {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::new(text)
     }
 }
 

@@ -26,9 +26,12 @@ impl RunId {
         self.generation
     }
 
-    /// For what the run found before it changed anything: the same run, a second earlier, so that it sorts before.
+    /// For what the run found before it changed anything: the name that sorts right before its own.
     pub fn just_before(&self) -> Self {
-        Self { time: self.time - chrono::TimeDelta::seconds(1), ..self.clone() }
+        match self.random.checked_sub(1) {
+            Some(random) => Self { random, ..self.clone() },
+            None => Self { time: self.time - chrono::TimeDelta::seconds(1), random: u16::MAX, ..self.clone() },
+        }
     }
 
     /// When the run began, by the clock of the machine that ran it.
@@ -77,6 +80,9 @@ mod tests {
         let run: RunId = text.parse().unwrap();
         assert_eq!(run.to_string(), text);
         assert_eq!(run.generation(), 42);
+        assert_eq!(run.just_before().to_string(), "42-20261121T020000Z-7f39");
+        let first: RunId = "42-20261121T020000Z-0000".parse().unwrap();
+        assert!(first.just_before() < first && first.just_before().to_string().starts_with("42-20261121T015959Z"));
         for bad in
             ["", "42", "42-20261121T020000Z", "042-20261121T020000Z-7f3a", "42-20261121T020000Z-7f3", "42-2026-1"]
         {

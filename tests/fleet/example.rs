@@ -40,7 +40,7 @@ fn setup_makes_every_host_as_the_design_says() {
         assert!(
             host.names(&format!("{ROOT}/.distribute"))
                 .iter()
-                .all(|name| name == "generation" || name.starts_with("manifest."))
+                .all(|name| name == "generation" || name.starts_with("manifest.") || name.starts_with("receipt."))
         );
         let aws = host.read(&format!("{ROOT}/secrets/aws.env"));
         assert_eq!(

@@ -53,9 +53,9 @@ fn systemd_runs_what_was_installed() {
     sh(host, &format!("{PROGRAM} setup"));
     let install = format!("{PROGRAM} schedule install --systemd");
     assert!(sh(host, &install).ends_with("the timers run\n"));
-    let timers = "distribute-rotate.timer distribute-audit.timer distribute-backup.timer";
-    assert_eq!(host.sh(&format!("systemctl is-enabled {timers}")), "enabled\nenabled\nenabled\n");
-    assert_eq!(host.sh(&format!("systemctl is-active {timers}")), "active\nactive\nactive\n");
+    let timers = "distribute-rotate.timer distribute-audit.timer distribute-backup.timer distribute-drill.timer";
+    assert_eq!(host.sh(&format!("systemctl is-enabled {timers}")), "enabled\n".repeat(4));
+    assert_eq!(host.sh(&format!("systemctl is-active {timers}")), "active\n".repeat(4));
     let again = sh(host, &install);
     assert!(again.lines().all(|line| line.ends_with(": unchanged")), "{again}");
 

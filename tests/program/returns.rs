@@ -61,6 +61,7 @@ fn plan_back(host: &Host, want: &Want, facts: &HostFacts) -> Result<Transaction,
         let replaced = (!is_sealed_as_it_is(&want.set, root, purpose)).then_some(&present);
         match restore.choose(&want.set, root, purpose)? {
             Source::Live(_) => Ok(Transaction::default()),
+            Source::Nothing(failure) => Err(failure),
             Source::Set(name) => {
                 let back = Restore::of_set(&want.set, root, &name);
                 Transaction::restore(&back, root, facts.uid, purpose, Some(&name), replaced)

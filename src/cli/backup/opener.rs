@@ -2,8 +2,10 @@
 
 use crate::bundle::{Bundle, Unlock};
 use crate::cli::sources::Sources;
+use crate::engine::BackupOpener;
 use crate::plan::DesiredSet;
 use crate::plan::backup::{Backup, HeldBackup, Standing};
+use std::sync::Arc;
 
 /// What may open a backup.
 #[derive(Clone)]
@@ -16,6 +18,11 @@ impl Opener {
     /// With what opened the bundle.
     pub fn new(sources: &Sources) -> Self {
         Self { bundle: sources.bundle.clone(), unlock: sources.unlock.clone() }
+    }
+
+    /// For an engine that opens what it reads back.
+    pub fn shared(self) -> Arc<BackupOpener> {
+        Arc::new(move |set, held, sealed| self.open(set, held, sealed))
     }
 
     /// Opens it, and checks that it is what its name, its place and its label say.

@@ -9,7 +9,7 @@ use crate::cli::sources::Sources;
 use crate::engine::{BackupWork, Intent};
 use crate::plan::backup::Retention;
 use crate::report::{CopyReport, Deed, Report};
-use crate::words::{Result, RunId, plural};
+use crate::words::{Result, RunId, bytes, plural};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -53,9 +53,9 @@ fn prune(args: &Args, intent: Intent, shared: &Shared, sources: &Sources, moment
         report.copies = prune_copies(retention, intent, sources)?;
     }
     let gone = report.hosts.iter().flat_map(|host| &host.backups).filter(|backup| backup.deed == Deed::Removed);
-    let (count, bytes) = gone.fold((0, 0), |(count, bytes), backup| (count + 1, bytes + backup.size));
+    let (count, size) = gone.fold((0, 0), |(count, size), backup| (count + 1, size + backup.size));
     let would = if intent == Intent::Apply { "freed" } else { "would be freed" };
-    shared.say(format_args!("{}, {} {would}", plural(count, "backup"), crate::report::size(bytes)));
+    shared.say(format_args!("{}, {} {would}", plural(count, "backup"), bytes(size)));
     Ok(report)
 }
 

@@ -77,7 +77,7 @@ fn restore(
 /// The bundle is gone, or nothing opens it: the copy is all there is.
 fn replace(args: &Args, consent: Consent, path: &Path, unlock: &Unlock, shared: &Shared) -> Result<()> {
     let (run, _, mut old) = open(args, path, u64::MAX, unlock)?;
-    let seen = LastSeen::of_lost(path)?;
+    let seen = LastSeen::before(path)?;
     // age proves what was sealed, not by whom.
     if seen.as_ref().is_some_and(|(id, _)| !id.is_empty() && id != old.id()) {
         return Err(Error::new(format!("copy {run} is of another bundle ({}); nothing was changed", old.id())));

@@ -103,7 +103,7 @@ mod tests {
     fn block(project: &str) -> Result<CronBlock> {
         let time = |text: &str| text.parse().unwrap();
         let call = Call::fixture("/usr/bin/distribute", project, "/srv/vault-password");
-        CronBlock::new(&call, &jobs(time("Sun 02:00"), time("03:00"), time("Sun 04:00"))[..2])
+        CronBlock::new(&call, &jobs(time("Sun 02:00"), time("03:00"), time("Sun 04:00"), time("05:00"))[..2])
     }
 
     #[test]
@@ -122,11 +122,11 @@ mod tests {
     fn a_state_directory_goes_along() {
         let call = Call::fixture("/usr/bin/distribute", "/srv/a", "/srv/p").with_state_directory("/srv/it's 5%");
         let time: ScheduleTime = "03:00".parse().unwrap();
-        let text = CronBlock::new(&call, &jobs(time, time, time)).unwrap().text();
+        let text = CronBlock::new(&call, &jobs(time, time, time, time)).unwrap().text();
         let line = "umask 077; DISTRIBUTE_STATE_DIR='/srv/it'\"'\"'s 5\\%' exec /usr/bin/distribute -C /srv/a ";
-        assert_eq!(text.matches(line).count(), 3, "{text}");
+        assert_eq!(text.matches(line).count(), 4, "{text}");
         let call = Call::fixture("/usr/bin/distribute", "/srv/a", "/srv/p").with_state_directory("/srv/a\\b");
-        assert!(CronBlock::new(&call, &jobs(time, time, time)).is_err());
+        assert!(CronBlock::new(&call, &jobs(time, time, time, time)).is_err());
     }
 
     #[test]

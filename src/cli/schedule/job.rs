@@ -14,8 +14,8 @@ pub struct Job {
     pub at: ScheduleTime,
 }
 
-/// All of them, at these times. Rotate and backup are weekly, whatever day is given; audit is daily unless one is.
-pub fn jobs(rotate: ScheduleTime, audit: ScheduleTime, backup: ScheduleTime) -> [Job; 3] {
+/// All of them, at these times. Rotate and backup are weekly, whatever day is given; audit is daily and drill monthly unless one is.
+pub fn jobs(rotate: ScheduleTime, audit: ScheduleTime, backup: ScheduleTime, drill: ScheduleTime) -> [Job; 4] {
     [
         Job {
             name: "rotate",
@@ -25,5 +25,11 @@ pub fn jobs(rotate: ScheduleTime, audit: ScheduleTime, backup: ScheduleTime) -> 
         },
         Job { name: "audit", about: "what is really on the hosts", words: &["-q", "audit"], at: audit },
         Job { name: "backup", about: "a sealed copy of the bundle", words: &["-q", "backup"], at: backup.weekly() },
+        Job {
+            name: "drill",
+            about: "would backups bring back what is live",
+            words: &["-q", "backup", "drill"],
+            at: drill.monthly(),
+        },
     ]
 }

@@ -1,17 +1,25 @@
-//! `ScheduleTime`: when a job runs, as people write it: `Sun 02:00`, or `03:00` for its usual day. It leaves as systemd's calendar and
+//! `ScheduleTime`: when a job runs, as people write it: `Sun 02:00`, `1st 05:00`, or `03:00` for its usual day. It leaves as systemd's calendar and
 //! as the five fields of a crontab.
 
 use crate::words::{Error, Result, named};
 use std::fmt;
 use std::str::FromStr;
 
-/// A minute of a day, or of a weekday, by the local clock.
+/// A minute of a day by the local clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScheduleTime {
-    /// As cron counts: 0 is Sunday; `None` is every day.
-    weekday: Option<usize>,
+    day: Day,
     hour: u8,
     minute: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Day {
+    Every,
+    /// As cron counts: 0 is Sunday.
+    Weekday(usize),
+    /// Of each month.
+    First,
 }
 
 const DAYS: [(&str, &str); 7] = [
@@ -29,22 +37,39 @@ const SHOWN: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 impl ScheduleTime {
     /// Of a job that runs once a week: without a weekday on Sunday.
     pub const fn weekly(self) -> Self {
-        match self.weekday {
-            Some(_) => self,
-            None => Self { weekday: Some(0), ..self },
+        self.unless_given(Day::Weekday(0))
+    }
+
+    /// Of a job that runs once a month: without a day on the first.
+    pub const fn monthly(self) -> Self {
+        self.unless_given(Day::First)
+    }
+
+    const fn unless_given(self, day: Day) -> Self {
+        match self.day {
+            Day::Every => Self { day, ..self },
+            Day::Weekday(_) | Day::First => self,
         }
     }
 
     /// For `OnCalendar=`.
     pub fn calendar(&self) -> String {
-        let day = self.weekday.map(|day| format!("{} ", SHOWN[day])).unwrap_or_default();
-        format!("{day}*-*-* {:02}:{:02}:00", self.hour, self.minute)
+        let date = match self.day {
+            Day::Every => "*-*-*".to_owned(),
+            Day::Weekday(day) => format!("{} *-*-*", SHOWN[day]),
+            Day::First => "*-*-01".to_owned(),
+        };
+        format!("{date} {:02}:{:02}:00", self.hour, self.minute)
     }
 
     /// The first five fields of a line of a crontab.
     pub fn cron(&self) -> String {
-        let day = self.weekday.map_or_else(|| "*".to_owned(), |day| day.to_string());
-        format!("{} {} * * {day}", self.minute, self.hour)
+        let date = match self.day {
+            Day::Every => "* * *".to_owned(),
+            Day::Weekday(day) => format!("* * {day}"),
+            Day::First => "1 * *".to_owned(),
+        };
+        format!("{} {} {date}", self.minute, self.hour)
     }
 }
 
@@ -53,9 +78,10 @@ impl FromStr for ScheduleTime {
 
     fn from_str(text: &str) -> Result<Self> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        let (weekday, clock) = match words[..] {
-            [clock] => (None, clock),
-            [day, clock] => (Some(weekday(day)?), clock),
+        let (day, clock) = match words[..] {
+            [clock] => (Day::Every, clock),
+            ["1st", clock] => (Day::First, clock),
+            [day, clock] => (Day::Weekday(weekday(day)?), clock),
             _ => return Err(wrong(text)),
         };
         let (hour, minute) = clock.split_once(':').ok_or_else(|| wrong(text))?;
@@ -63,7 +89,7 @@ impl FromStr for ScheduleTime {
             let is_two = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
             digits.parse().ok().filter(|number| is_two && *number < limit).ok_or_else(|| wrong(text))
         };
-        Ok(Self { weekday, hour: number(hour, 24)?, minute: number(minute, 60)? })
+        Ok(Self { day, hour: number(hour, 24)?, minute: number(minute, 60)? })
     }
 }
 
@@ -83,7 +109,11 @@ fn wrong(text: &str) -> Error {
 
 impl fmt::Display for ScheduleTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let day = self.weekday.map(|day| format!("{} ", SHOWN[day])).unwrap_or_default();
+        let day = match self.day {
+            Day::Every => String::new(),
+            Day::Weekday(day) => format!("{} ", SHOWN[day]),
+            Day::First => "1st ".to_owned(),
+        };
         f.pad(&format!("{day}{:02}:{:02}", self.hour, self.minute))
     }
 }
@@ -99,6 +129,7 @@ mod tests {
             ("saturday 23:59", "Sat 23:59", "Sat *-*-* 23:59:00", "59 23 * * 6"),
             ("03:05", "03:05", "*-*-* 03:05:00", "5 3 * * *"),
             (" MON  00:00 ", "Mon 00:00", "Mon *-*-* 00:00:00", "0 0 * * 1"),
+            ("1st 05:10", "1st 05:10", "*-*-01 05:10:00", "10 5 1 * *"),
         ] {
             let time: ScheduleTime = text.parse().unwrap();
             assert_eq!((time.to_string(), time.calendar(), time.cron()), (shown.into(), calendar.into(), cron.into()));
@@ -111,6 +142,8 @@ mod tests {
         let time = |text: &str| text.parse::<ScheduleTime>().unwrap();
         assert_eq!(time("23:30").weekly(), time("Sun 23:30"));
         assert_eq!(time("Sat 23:30").weekly(), time("Sat 23:30"));
+        assert_eq!(time("23:30").monthly(), time("1st 23:30"));
+        assert_eq!(time("Sat 23:30").monthly(), time("Sat 23:30"));
     }
 
     #[test]

@@ -111,7 +111,12 @@ mod tests {
 
     fn of(call: &Call, manager: Manager) -> Vec<Unit> {
         let time = |text: &str| text.parse().unwrap();
-        units(call, &jobs(time("Sun 02:00"), time("03:00"), time("Sun 04:00")), "distribute", manager)
+        units(
+            call,
+            &jobs(time("Sun 02:00"), time("03:00"), time("Sun 04:00"), time("1st 05:00")),
+            "distribute",
+            manager,
+        )
     }
 
     #[test]
@@ -119,7 +124,7 @@ mod tests {
         let call = Call::fixture("/usr/bin/distribute", "/srv/servers", "/srv/servers/vault-password");
         let units = of(&call, Manager::System);
         let names: Vec<&str> = units.iter().map(|unit| unit.file_name.as_str()).collect();
-        assert_eq!(names.len(), 6);
+        assert_eq!(names.len(), 8);
         assert_eq!(names[..3], ["distribute-rotate.service", "distribute-rotate.timer", "distribute-audit.service"]);
         assert_eq!(
             units[0].text,

@@ -165,6 +165,12 @@ impl Auditor<'_> {
 
     fn in_records(&self, path: &str, name: &str) -> Place {
         let is_there = |set: &str| self.is.facts.entries.contains_key(&format!("secrets/{set}"));
+        if let Some(run) = policy::run_of_receipt(name) {
+            return match self.is.is_without_backup(&run) && !self.is.has_no_backups() {
+                true => Place::OwnLeftover(Rule::Leftover, "what is known of a backup that is gone"),
+                false => Place::Ours(Access::private(policy::FILE, false)),
+            };
+        }
         match name.strip_prefix("manifest.") {
             Some(set) if self.is.live() == Some(set) || (policy::run_of_set(set).is_some() && self.is_old(set)) => {
                 Place::Ours(Access::private(policy::FILE, false))
@@ -173,12 +179,6 @@ impl Auditor<'_> {
             Some(set) if policy::run_of_set(set).is_some() && is_there(set) => Place::Beside,
             Some(set) if policy::run_of_set(set).is_some() => {
                 Place::OwnLeftover(Rule::Leftover, "what is known of a set that is gone")
-            }
-            _ if policy::run_of_receipt(name).is_some_and(|run| !self.is.is_without_backup(&run)) => {
-                Place::Ours(Access::private(policy::FILE, false))
-            }
-            _ if policy::run_of_receipt(name).is_some() => {
-                Place::OwnLeftover(Rule::Leftover, "what is known of a backup that is gone")
             }
             _ if ["generation", "previous", "owed"].contains(&name) => {
                 Place::Ours(Access::private(policy::FILE, false))

@@ -51,7 +51,7 @@ impl fmt::Display for Disagreement {
 /// Every file of a run that was made of the same documents for several hosts, and is not the same on all. What most of them have is taken
 /// for right; the others are told.
 pub fn disagreements(labels: &[Label]) -> Vec<Disagreement> {
-    let mut same: BTreeMap<(&RunId, &PlayName, &str, &[String]), Vec<(&Label, &LabelledFile)>> = BTreeMap::new();
+    let mut same: BTreeMap<_, Vec<(&Label, &LabelledFile)>> = BTreeMap::new();
     for label in labels {
         for file in label.files.iter().filter(|file| !file.from.is_empty()) {
             same.entry((&label.run, &label.play, &file.path, &file.from)).or_default().push((label, file));
@@ -61,13 +61,15 @@ pub fn disagreements(labels: &[Label]) -> Vec<Disagreement> {
 }
 
 fn odd_ones(of_hosts: &[(&Label, &LabelledFile)]) -> Vec<Disagreement> {
+    let mut of_hosts = of_hosts.to_vec();
+    of_hosts.sort_by(|(one, _), (other, _)| one.host.cmp(&other.host));
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, file) in of_hosts {
+    for (_, file) in &of_hosts {
         *counts.entry(&file.sha256).or_default() += 1;
     }
     // Where as many have the one as the other, those that nobody edited are right.
     let is_right = |(_, file): &&(&Label, &LabelledFile)| (counts[&*file.sha256], !file.edited);
-    let Some((right_label, right)) = of_hosts.iter().max_by_key(is_right) else { return Vec::new() };
+    let Some((right_label, right)) = of_hosts.iter().rev().max_by_key(is_right) else { return Vec::new() };
     let odd = of_hosts.iter().filter(|(_, file)| file.sha256 != right.sha256);
     let told = odd.map(|(label, file)| Disagreement {
         host: label.host.clone(),

@@ -327,3 +327,21 @@ fn a_machine_that_never_saw_the_bundle() {
     assert!(why.contains("has seen generation"), "only this machine's memory tells how far it had come: {why}");
     ws.assert_no_leak();
 }
+
+#[test]
+fn somebody_is_asked() {
+    if !is_root() {
+        return;
+    }
+    let (ws, _) = with_ports(Spec::default(), &["9090"]);
+    ws.json(&["backup"], 0);
+    ws.set(PORT, "9191");
+    let before = bytes(&ws);
+    let ran = ws.run(&["bundle", "restore", "--previous"]).expect(1);
+    assert!(ran.stderr.contains("nobody to ask; nothing was done"), "{}", ran.stderr);
+    let ran = ws.answer(&["bundle", "restore", "--previous"], "go on? [y/N]", "n").expect(1);
+    assert!(ran.stdout.contains("1 secret will be as in copy") && bytes(&ws) == before, "{}", ran.stdout);
+    ws.answer(&["bundle", "restore", "--previous"], "go on? [y/N]", "y").expect(0);
+    assert_eq!(ws.value(PORT), "9090");
+    ws.assert_no_leak();
+}

@@ -90,7 +90,12 @@ fn to_what_was_before_by_one_rename() {
         let check = ws.json(&["restore", "--previous", "--check", "--diff"], 0);
         assert_eq!(web1.snapshot(), whole, "--check writes nothing");
         assert_eq!((&check["check"], &of(&check, "web1")["outcome"]), (&json!(true), &json!("changed")));
+        let files = of(&check, "web1")["files"].as_array().unwrap();
+        let api = files.iter().find(|file| file["service"] == "api").unwrap();
+        assert_eq!((&api["keys"][0]["key"], &api["keys"][0]["change"]), (&json!("API_PORT"), &json!("changed")));
+        assert_eq!(api["keys"][0]["fingerprint"].as_str().unwrap().len(), 8);
         let shown = ws.run(&["restore", "--previous", "--check", "--diff"]).expect(0);
+        assert!(!shown.stdout.contains("8080") && !shown.stdout.contains("9090"), "{}", shown.stdout);
         assert!(shown.stdout.contains("API_PORT") && shown.stdout.contains("the set of run"), "{}", shown.stdout);
         assert!(shown.stderr.contains("the bundle would have other values"), "{}", shown.stderr);
 
@@ -431,5 +436,28 @@ fn two_plays_on_a_host() {
     assert!(other().contains("second"));
     assert_eq!(value(web1, "cloudflare.env", "CLOUDFLARE_API_TOKEN").as_deref(), Some("second"));
     assert_tidy(web1);
+    ws.assert_no_leak();
+}
+
+#[test]
+fn as_another_user_with_sudo() {
+    if !is_root() {
+        return;
+    }
+    let mut ws = Workspace::new();
+    ws.add("web1", Spec::default().sudo("deploy ALL=(ALL) NOPASSWD: ALL"), ", user = \"deploy\", become = \"sudo\"");
+    let runs = [run_of(&ws.setup()), push_port(&ws, "9090"), push_port(&ws, "9191")];
+    for (run, port) in [(&runs[1], "9090"), (&runs[0], "8080")] {
+        ws.json(&["restore", "--run", run, "--yes"], 0);
+        assert_port(ws.web1(), port);
+        assert_eq!(ws.web1().access(&format!("{ROOT}/secrets/..data/api.env")), "600 0:0");
+        assert_tidy(ws.web1());
+    }
+    // Without it, nobody can look; and nothing is tried.
+    ws.edit_inventory(", become = \"sudo\"", "");
+    let snapshot = ws.web1().snapshot();
+    let why = error(&ws.json(&["restore", "--previous", "--yes"], 2), "web1");
+    assert!(why.starts_with("become: ") && why.contains("become = \"sudo\""), "{why}");
+    assert_eq!(ws.web1().snapshot(), snapshot);
     ws.assert_no_leak();
 }

@@ -207,3 +207,28 @@ fn somebody_is_asked() {
     assert_port(web1, "8080");
     ws.assert_no_leak();
 }
+
+#[test]
+fn while_somebody_else_is_at_work() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default().script("mkfifo /srv/gate"));
+    ws.setup();
+    let (ports, runs) = three_runs(&ws, 1);
+    let web1 = ws.web1();
+    ws.service("api", crate::actions::GATE);
+    let first = ws.spawn(&["restore", "--run", &runs[1], "--yes", "-o", "json"]);
+    wait("the action", || web1.processes().iter().any(|(_, line)| line.contains("/srv/gate")));
+    let snapshot = web1.snapshot();
+    for args in [&["restore", "--run", &runs[0], "--yes"][..], &["restore", "--previous", "--yes"], &["deploy"]] {
+        let why = error(&ws.json(args, 2), "web1");
+        assert!(why.starts_with("lock: ") && why.contains(&format!("pid {}", first.pid())), "{why}");
+        assert_eq!(web1.snapshot(), snapshot);
+    }
+    web1.sh("echo opened > /srv/gate");
+    first.wait().expect(0);
+    assert_port(web1, &ports[1]);
+    assert_tidy(web1);
+    ws.assert_no_leak();
+}

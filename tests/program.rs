@@ -19,6 +19,8 @@ mod kills;
 mod locks;
 #[path = "program/payloads.rs"]
 mod payloads;
+#[path = "program/returns.rs"]
+mod returns;
 #[path = "program/state.rs"]
 mod state;
 #[path = "program/stories.rs"]

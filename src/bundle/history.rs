@@ -21,6 +21,17 @@ impl Bundle {
         self.earlier(name).into_iter().filter(|(generation, _)| !dropped.contains(generation)).collect()
     }
 
+    /// The value that it had in this generation. `None` where that is not known: of what was before the earliest that is kept, since
+    /// only so many are.
+    pub fn value_in(&self, name: &SecretName, generation: u64) -> Option<Secret> {
+        let earlier = self.earlier_in_use(name);
+        match earlier.iter().rposition(|(last, _)| *last >= generation) {
+            None => self.value(name).cloned(),
+            Some(at) if at + 1 >= KEPT && earlier[at].0 > generation => None,
+            Some(at) => Some(earlier[at].1.clone()),
+        }
+    }
+
     pub(super) fn changed(&mut self, name: &SecretName, old: Option<Secret>, now: DateTime<Utc>) {
         self.is_changed = true;
         let metadata = self.record.secrets.entry(name.to_string()).or_default();
@@ -85,6 +96,9 @@ mod tests {
         let earlier: Vec<_> = bundle.earlier(&k).into_iter().map(|(g, v)| (g, v.expose().to_vec())).collect();
         assert_eq!(earlier, [(14, b"4".to_vec()), (13, b"3".to_vec()), (12, b"2".to_vec())]);
         assert_eq!(bundle.metadata(&k).unwrap().since(), Some(at(105)));
+        let in_generation = |generation| bundle.value_in(&k, generation).map(|value| value.expose().to_vec());
+        assert_eq!([16, 15, 14, 13, 12].map(in_generation), [b"5", b"5", b"4", b"3", b"2"].map(|v| Some(v.to_vec())));
+        assert_eq!(in_generation(11), None, "it was 1, which is not kept any more");
         let again = Bundle::from_entries(bundle.entries(16).unwrap(), &mut |_| ()).unwrap();
         assert_eq!((again.earlier(&k), again.generation()), (bundle.earlier(&k), 16));
         assert_eq!(again.value(&name("a.L")), Some(&secret("x")));

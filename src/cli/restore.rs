@@ -10,10 +10,10 @@ use super::{Shared, sources::Sources};
 use crate::bundle::{Bundle, SecretName};
 use crate::engine::{Intent, RestoreWork, Work};
 use crate::plan::backup::Which;
-use crate::plan::restore::Restore;
+use crate::plan::restore::{OtherValue, Restore};
 use crate::report::Report;
-use crate::words::{Error, Result, RunId, ServiceName, nearest, plural};
-use std::collections::BTreeMap;
+use crate::words::{Error, Result, RunId, Secret, ServiceName, nearest, plural};
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 const AFTER: &str = "\
@@ -99,34 +99,52 @@ fn refuse_unknown(services: &[ServiceName], sources: &Sources) -> Result<()> {
 /// Secrets named in the offer before the rest is only counted.
 const NAMED: usize = 8;
 
-/// The bundle says something else than the hosts now: how it takes the old values, too.
+/// The bundle says something else than the hosts now: how it takes the old values, too, where its history has them.
 fn offer_revert(shared: &Shared, report: &Report, bundle: &Bundle) {
-    let is_known = |name: &&str| {
-        let name = name.parse::<SecretName>();
-        name.is_ok_and(|name| bundle.value(&name).is_some() || !bundle.earlier_in_use(&name).is_empty())
-    };
-    let mut differ: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
+    let (mut all, mut known, mut unknown) = (BTreeSet::new(), BTreeMap::<u64, BTreeSet<&str>>::new(), BTreeSet::new());
     for host in report.hosts.iter().filter(|host| !host.outcome.is_failure()) {
-        let Some(run) = &host.restored else { continue };
-        differ
-            .entry(run.generation())
-            .or_default()
-            .extend(host.other_than_bundle.iter().map(String::as_str).filter(is_known));
-    }
-    for (generation, mut names) in differ {
-        names.sort_unstable();
-        names.dedup();
-        if names.is_empty() {
-            continue;
+        for other in &host.other_than_bundle {
+            let secret = other.secret.as_str();
+            all.insert(secret);
+            match generation_of(other, bundle) {
+                Some(generation) => _ = known.entry(generation).or_default().insert(secret),
+                None if other.is_there() => _ = unknown.insert(secret),
+                None => {}
+            }
         }
-        let more = names.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
-        let shown = names[..names.len().min(NAMED)].join(" ");
-        let (would, is) = if report.check { ("would have", "would bring") } else { ("has", "brings") };
-        shared.say(format_args!(
-            "the bundle {would} other values than the hosts for {}, and the next deploy {is} its own\n\
-             to keep these: distribute bundle revert --to {generation} {shown}{more}",
-            plural(names.len(), "secret"),
+    }
+    if all.is_empty() {
+        return;
+    }
+    let (would, is) = if report.check { ("would have", "would bring") } else { ("has", "brings") };
+    let mut lines = vec![format!(
+        "the bundle {would} other values than the hosts for {}, and the next deploy {is} its own",
+        plural(all.len(), "secret")
+    )];
+    let revert = |(generation, names): (u64, BTreeSet<&str>)| {
+        format!("to keep these: distribute bundle revert --to {generation} {}", listed(&names, " "))
+    };
+    lines.extend(known.into_iter().map(revert));
+    if !unknown.is_empty() {
+        let names = listed(&unknown, ", ");
+        lines.push(format!(
+            "not in its history any more, if they ever were (`distribute bundle set` takes them): {names}"
         ));
     }
+    shared.say(format_args!("{}", lines.join("\n")));
+}
+
+/// The last generation that had the value which was brought back, by the value: the name of a run does not tell what was edited, or
+/// brought back once before.
+fn generation_of(other: &OtherValue, bundle: &Bundle) -> Option<u64> {
+    let name = other.secret.parse::<SecretName>().ok()?;
+    let is_it = |(_, value): &&(u64, Secret)| other.is(value, &|bytes| bundle.fingerprint(bytes));
+    bundle.earlier_in_use(&name).iter().find(is_it).map(|(generation, _)| *generation)
+}
+
+fn listed(names: &BTreeSet<&str>, between: &str) -> String {
+    let shown: Vec<&str> = names.iter().copied().take(NAMED).collect();
+    let more = names.len() - shown.len();
+    let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+    format!("{}{more}", shown.join(between))
 }

@@ -6,7 +6,7 @@ use super::talk::{Question, Talk};
 use super::{Intent, Stop, Visit, interrupted};
 use crate::plan::backup::{self, Backup, HeldBackup, Why};
 use crate::plan::restore::{Restore, Source, is_sealed_as_it_is};
-use crate::plan::{DesiredSet, HostFacts, RootFacts, Transaction};
+use crate::plan::{Change, DesiredSet, HostFacts, RootFacts, Transaction};
 use crate::transport::Connection;
 use crate::words::{Failure, Phase, RunId};
 use std::sync::Arc;
@@ -24,8 +24,8 @@ struct Return {
     before: Option<String>,
     /// What is live, where nothing sealed says it yet.
     replaced: Option<Backup>,
-    /// The run whose secrets these are.
-    run: RunId,
+    /// The run whose secrets these are; `None` if they are live already, and only actions are owed.
+    run: Option<RunId>,
 }
 
 impl Visit {
@@ -42,6 +42,8 @@ impl Visit {
                 *set = back.want.clone();
             }
         }
+        // It sees them once more.
+        self.report.owed.clear();
         self.describe(&facts, &transactions);
         if self.run.intent != Intent::Apply || transactions.iter().all(Transaction::is_empty) {
             talk.bye().await;
@@ -69,13 +71,19 @@ impl Visit {
         facts: &HostFacts,
         work: &RestoreWork,
     ) -> Result<Vec<Option<Return>>, Failure> {
-        let mut returns = Vec::new();
+        let (mut returns, mut nothing) = (Vec::new(), Vec::new());
         for (index, root) in facts.roots.iter().enumerate() {
             let set = self.plan.sets[index].clone();
             let source = work.restore.choose(&set, root, &self.run.purpose())?;
             let back = match source {
                 Source::Live(why) => {
                     self.report.notes.extend(why);
+                    let want = Restore::of_owed(&set, root);
+                    want.map(|want| Return { want, before: None, replaced: None, run: None })
+                }
+                Source::Nothing(failure) => {
+                    self.report.notes.push(format!("{}: {}", set.root, failure.message));
+                    nothing.push(failure);
                     None
                 }
                 Source::Set(name) => Some(self.return_set(talk, index, &set, root, name).await?),
@@ -83,7 +91,13 @@ impl Visit {
             };
             returns.push(back);
         }
-        Ok(returns)
+        match nothing.into_iter().next() {
+            Some(failure) if returns.iter().all(Option::is_none) => {
+                self.report.notes.clear();
+                Err(failure)
+            }
+            _ => Ok(returns),
+        }
     }
 
     async fn return_set(
@@ -101,7 +115,7 @@ impl Visit {
             false => Some(self.present(talk, index, set, root).await?),
         };
         let run = name.trim_start_matches('.').parse().map_err(|_| Failure::new(Phase::Exec, "a set without a run"))?;
-        Ok(Return { want, before: Some(name), replaced, run })
+        Ok(Return { want, before: Some(name), replaced, run: Some(run) })
     }
 
     async fn return_copy(
@@ -141,7 +155,7 @@ impl Visit {
             )
             .hint("`distribute inventory host` says what it gets"));
         }
-        Ok(Return { want, before: None, replaced: present.filter(|_| !is_kept), run })
+        Ok(Return { want, before: None, replaced: present.filter(|_| !is_kept), run: Some(run) })
     }
 
     /// What is live, read back.
@@ -162,8 +176,11 @@ impl Visit {
         let pairs = returns.iter().zip(&facts.roots);
         let plan = |(back, root): (&Option<Return>, &RootFacts)| match back {
             None => Ok(Transaction::default()),
-            Some(Return { want, before, replaced, .. }) => {
-                Transaction::restore(want, root, facts.uid, &purpose, before.as_deref(), replaced.as_ref())
+            Some(Return { want, before, replaced, run }) => {
+                let plan = Transaction::restore(want, root, facts.uid, &purpose, before.as_deref(), replaced.as_ref())?;
+                // What is live stays as it is.
+                let is_meant = run.is_some() || plan.files.iter().all(|file| file.change == Change::None);
+                Ok(if is_meant { plan } else { Transaction::default() })
             }
         };
         pairs.map(plan).collect()
@@ -173,7 +190,7 @@ impl Visit {
     fn tell_returns(&mut self, returns: &[Option<Return>], restore: &Restore) {
         let sets = self.plan.sets.clone();
         for (set, back) in sets.iter().zip(returns) {
-            let Some(Return { want, before, replaced, run }) = back else { continue };
+            let Some(Return { want, before, replaced, run: Some(run) }) = back else { continue };
             let how = if before.is_some() { "the set of run" } else { "the sealed copy of run" };
             let kept = replaced.as_ref().map(|backup| format!("; what it replaces is sealed as {}", backup.label.run));
             self.report.notes.push(format!("{}: from {how} {run}{}", set.root, kept.unwrap_or_default()));
@@ -189,7 +206,7 @@ impl Visit {
         }
         let purpose = self.run.purpose();
         for (back, root) in returns.iter().zip(&after.roots) {
-            let Some(back) = back else { continue };
+            let Some(back) = back.as_ref().filter(|back| back.run.is_some()) else { continue };
             if !Transaction::restore(&back.want, root, after.uid, &purpose, None, None)?.is_empty() {
                 return Err(Failure::new(Phase::Switch, "the host took everything and is still not as it should be")
                     .hint("somebody else may be at work there: run distribute status"));

@@ -1,7 +1,7 @@
 //! `Restore`: what a host is to be put back to, out of what is still there: the set before, by one rename, or a sealed copy. What is wanted
 //! then becomes a `DesiredSet` like any other, so that switch, actions, health checks and the way back are those of a deploy.
 
-use super::backup::{Backup, HeldBackup, Standing, Which, held};
+use super::backup::{Backup, HeldBackup, Standing, Which, Why, held};
 use super::difference::Difference;
 use super::{DesiredFile, DesiredSet, Manifest, Purpose, RootFacts, policy};
 use crate::bundle::{EnvFile, Origin};
@@ -25,6 +25,41 @@ pub enum Source {
     /// The set before, whole and still on the host.
     Set(String),
     Copy(HeldBackup),
+    /// There is nothing before what is live. Another root of the host may have something.
+    Nothing(Failure),
+}
+
+/// A secret that is brought back and whose value in the bundle is another: `aws.KEY`, or `tls/cert.pem`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OtherValue {
+    pub secret: String,
+    /// `None` if there was no such key then.
+    print: Option<Print>,
+}
+
+/// What tells a value without showing it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Print {
+    /// The bundle's fingerprint.
+    Key(String),
+    /// The SHA-256 of a whole file.
+    File(String),
+}
+
+impl OtherValue {
+    /// Is there a value, that a bundle could take?
+    pub fn is_there(&self) -> bool {
+        self.print.is_some()
+    }
+
+    /// Is it this one?
+    pub fn is(&self, value: &Secret, fingerprint: &dyn Fn(&[u8]) -> String) -> bool {
+        match &self.print {
+            Some(Print::Key(print)) => fingerprint(value.expose()) == *print,
+            Some(Print::File(sha256)) => super::desired::sha256(value.expose()) == *sha256,
+            None => false,
+        }
+    }
 }
 
 impl Restore {
@@ -33,14 +68,24 @@ impl Restore {
     /// # Errors
     /// When it is not there, or cannot be relied on; the failure names what is.
     pub fn choose(&self, set: &DesiredSet, facts: &RootFacts, purpose: &Purpose) -> Result<Source, Failure> {
+        if !self.services.is_empty() && !set.services.iter().any(|service| self.is_meant(&service.name)) {
+            return Ok(Source::Live(None));
+        }
         let held = held(set, facts, purpose);
         let live = facts.live_run();
-        let before = self.set_before(set, facts, purpose);
+        let before = self.set_before(set, facts, purpose, &held);
         let run = match &self.which {
             Which::Run(run) => run.clone(),
             Which::Previous => match facts.previous.as_deref().and_then(policy::run_of_set) {
-                Some(run) if live.is_some() => run,
-                _ => self.named(&held, live.as_ref(), set)?,
+                // A run writes it down before it switches: one that died in between leaves no word of what was before.
+                Some(run) if live.as_ref() == Some(&run) && !is_newest(&held, &run) => {
+                    return Err(nothing(set, &held, "a run died here, and which set was the one before is not known"));
+                }
+                Some(run) if live.is_some() && live.as_ref() != Some(&run) => run,
+                _ => match self.named(&held, live.as_ref(), set) {
+                    Ok(run) => run,
+                    Err(failure) => return Ok(Source::Nothing(failure)),
+                },
             },
             Which::At(time) => {
                 let known = held.iter().map(|one| &one.run).chain(&live);
@@ -61,8 +106,10 @@ impl Restore {
             Some(one) if matches!(one.standing, Standing::Intact | Standing::Unrecorded) => {
                 Ok(Source::Copy(one.clone()))
             }
-            Some(one) => Err(nothing(set, &held, &format!("the backup of run {run} is {}", one.standing))),
-            None if live.as_ref().is_some_and(|live| *live < run) => {
+            Some(one) => Err(nothing(set, &held, &format!("the backup of run {run} is {}", told(one.standing)))),
+            None if live.as_ref().is_some_and(|live| *live < run && is_newest(&held, live))
+                && is_past(&run, purpose) =>
+            {
                 let live = live.expect("it was looked at");
                 Ok(Source::Live(Some(format!("run {run} changed nothing here: what {live} brought is live still"))))
             }
@@ -79,12 +126,20 @@ impl Restore {
 
     /// The set before, if it may be live again as it is: every file what was put there, with the mode and the owner that the playbook
     /// wants now, for services that the host gets now, and with a sealed copy of its own.
-    fn set_before(&self, set: &DesiredSet, facts: &RootFacts, purpose: &Purpose) -> Option<String> {
+    fn set_before(
+        &self,
+        set: &DesiredSet,
+        facts: &RootFacts,
+        purpose: &Purpose,
+        held: &[HeldBackup],
+    ) -> Option<String> {
         let name = facts.previous.as_deref().filter(|_| self.services.is_empty() && facts.live.is_some())?;
         let run = policy::run_of_set(name)?;
         let manifest = facts.manifests.get(name).filter(|manifest| !manifest.files.is_empty())?;
-        let is_sealed = facts.entries.contains_key(&format!("backups/{}", policy::backup_name(&run)))
-            && facts.receipts.contains_key(&run);
+        // Whose copy is another's was not this host's under this name, whatever lies there.
+        let is_sealed = held.iter().any(|one| {
+            one.run == run && one.receipt.is_some() && !matches!(one.standing, Standing::Swapped | Standing::Foreign)
+        });
         let is_right = |(path, mac): (&String, &String)| {
             let at = format!("secrets/{name}/{path}");
             let (Some(stat), Some(hash), Some(place)) =
@@ -127,6 +182,19 @@ impl Restore {
         DesiredSet { files: files.collect(), ..set.clone() }
     }
 
+    /// What is live as what is wanted, where its actions are owed since a run that died: they are run then, as on a deploy. `None` if there
+    /// is more to do than that, which is for a deploy.
+    pub fn of_owed(set: &DesiredSet, facts: &RootFacts) -> Option<DesiredSet> {
+        let live = facts.live.as_deref().filter(|live| facts.manifests.contains_key(*live))?;
+        let run = policy::run_of_set(live)?;
+        // Else it would be sealed now, and its contents are not here.
+        let is_sealed = facts.entries.contains_key(&format!("backups/{}", policy::backup_name(&run)))
+            && facts.receipts.contains_key(&run);
+        let want = Self::of_set(set, facts, live);
+        let is_whole = want.files.len() == facts.manifests[live].files.len();
+        (is_sealed && is_whole && !facts.owed.is_empty()).then_some(want)
+    }
+
     /// What a backup makes wanted; and the files of it that belong to no service of the host any more. Of some services only: the rest is
     /// as it is in `present`, which was read back.
     pub fn of_backup(
@@ -155,30 +223,35 @@ impl Restore {
         (DesiredSet { files, ..set.clone() }, left)
     }
 
-    /// The secrets that are brought back and whose value in the bundle is another: `aws.KEY`, or `tls/cert.pem`. Files that are made of others are not asked.
-    pub fn other_than_bundle(&self, bundle: &DesiredSet, restored: &DesiredSet) -> Vec<String> {
+    /// The secrets that are brought back and whose value in the bundle is another. Files that are made of others are not asked.
+    pub fn other_than_bundle(&self, bundle: &DesiredSet, restored: &DesiredSet) -> Vec<OtherValue> {
         let is_own = |file: &&DesiredFile| {
             let service = bundle.services.iter().find(|service| service.name == file.service);
             self.is_meant(&file.service) && service.is_some_and(|service| service.sources == [file.service.clone()])
         };
-        let mut names = BTreeSet::new();
+        let mut others = BTreeSet::new();
         for file in restored.files.iter().filter(is_own) {
             let Some(wanted) = bundle.files.iter().find(|wanted| wanted.path == file.path) else { continue };
             let (service, is_env) = (&file.service, !file.keys.is_empty() || !wanted.keys.is_empty());
             if file.sha256 != wanted.sha256 && !is_env {
                 let document = wanted.origin.documents.last().map(|document| document.to_string());
                 let name = document.map(|document| document.trim_start_matches("services/").to_owned());
-                names.insert(name.unwrap_or_else(|| file.path.clone()));
+                let secret = name.unwrap_or_else(|| file.path.clone());
+                others.insert(OtherValue { secret, print: Some(Print::File(file.sha256.clone())) });
             }
-            for (key, print) in file.keys.iter().chain(&wanted.keys) {
-                let has = |keys: &[(KeyName, String)]| keys.iter().any(|(other, known)| other == key && known == print);
-                if !(has(&file.keys) && has(&wanted.keys)) {
+            let print_in = |keys: &[(KeyName, String)], key: &KeyName| {
+                keys.iter().find(|(other, _)| other == key).map(|(_, print)| print.clone())
+            };
+            for (key, _) in file.keys.iter().chain(&wanted.keys) {
+                let print = print_in(&file.keys, key);
+                if print != print_in(&wanted.keys, key) {
                     let layer = wanted.origin.overrides.get(key).map(|scope| format!("{scope}/")).unwrap_or_default();
-                    names.insert(format!("{layer}{service}.{key}"));
+                    others
+                        .insert(OtherValue { secret: format!("{layer}{service}.{key}"), print: print.map(Print::Key) });
                 }
             }
         }
-        names.into_iter().collect()
+        others.into_iter().collect()
     }
 
     fn is_meant(&self, service: &ServiceName) -> bool {
@@ -213,6 +286,17 @@ impl Restore {
         }
         merged.to_secret()
     }
+}
+
+/// Did no later run bring anything here, as far as its backups tell?
+fn is_newest(held: &[HeldBackup], live: &RunId) -> bool {
+    let is_brought = |one: &&HeldBackup| one.receipt.as_ref().is_none_or(|receipt| receipt.why != Why::Backup);
+    held.iter().filter(is_brought).all(|one| one.run <= *live)
+}
+
+/// May there have been such a run? A later generation than the bundle's was none's.
+fn is_past(run: &RunId, purpose: &Purpose) -> bool {
+    run.generation() <= purpose.generation && run.time() <= purpose.run.time()
 }
 
 /// Are the files live that its run put there, and sealed to the byte? Then nothing more has to be backed up before they go out of sight.
@@ -283,6 +367,17 @@ fn filled(place: DesiredFile, content: Secret, fingerprint: &dyn Fn(&[u8]) -> St
 fn keys_of(manifest: &Manifest, path: &str) -> Vec<(KeyName, String)> {
     let keys = manifest.keys.iter().filter(|((of, _), _)| of == path);
     keys.filter_map(|((_, key), print)| Some((KeyName::new(key).ok()?, print.clone()))).collect()
+}
+
+/// With what it means.
+fn told(standing: Standing) -> String {
+    let means = match standing {
+        Standing::Swapped => ": its receipt is that of another host or place",
+        Standing::Foreign => ": it is another bundle's",
+        Standing::Damaged => ": it is not what its run sealed",
+        Standing::Intact | Standing::Unrecorded => "",
+    };
+    format!("{standing}{means}")
 }
 
 fn nothing(set: &DesiredSet, held: &[HeldBackup], why: &str) -> Failure {

@@ -75,7 +75,7 @@ fn host_value(host: &HostReport, diff: bool) -> Value {
         "live": host.live.as_ref().map(ToString::to_string),
         "notes": host.notes,
         "restored": host.restored.as_ref().map(ToString::to_string),
-        "other_than_bundle": host.other_than_bundle,
+        "other_than_bundle": host.other_than_bundle.iter().map(|other| &other.secret).collect::<Vec<_>>(),
         "backups": host.backups.iter().map(backup_value).collect::<Vec<_>>(),
         "last_backup": host.last_backup.as_ref().map(ToString::to_string),
     })

@@ -11,6 +11,7 @@ mod metrics;
 mod recovery;
 mod rotation;
 
+use crate::plan::restore::OtherValue;
 use crate::plan::{Change, Finding, KeyChange, Severity};
 use crate::words::{Failure, HostName, Outcome, Period, RunId, ServiceName};
 use chrono::{DateTime, Utc};
@@ -111,7 +112,7 @@ pub struct HostReport {
     /// Of a restore: the run whose secrets were brought back, or would be.
     pub restored: Option<RunId>,
     /// Of a restore: secrets whose value in the bundle is another.
-    pub other_than_bundle: Vec<String>,
+    pub other_than_bundle: Vec<OtherValue>,
     /// What is sealed there, and what became of it.
     pub backups: Vec<BackupReport>,
     /// The key that the host proved to have, as OpenSSH writes it.

@@ -29,7 +29,8 @@ if [ "$victim $which $when" = "$tool $n after" ]; then kill -9 "$pid" $$; fi
 exit "$status"
 "#;
 
-type Point = (String, &'static str);
+/// A call of a tool, and before or after it.
+pub type Point = (String, &'static str);
 
 struct Scene {
     name: &'static str,
@@ -63,7 +64,7 @@ const ADOPT: Scene = Scene {
     new: &[("api.env", "new"), ("db.env", "new"), ("fresh.env", "new")],
 };
 
-fn wanted(host: &Host, generation: u64, files: &[(&str, &str)]) -> Want {
+pub fn wanted(host: &Host, generation: u64, files: &[(&str, &str)]) -> Want {
     let told = host.at("told").display().to_string();
     let script = format!("echo told >>{told}");
     let want = files.iter().fold(Want::new(host, generation), |want, (name, tag)| want.file(name, env(tag)));
@@ -71,14 +72,14 @@ fn wanted(host: &Host, generation: u64, files: &[(&str, &str)]) -> Want {
 }
 
 /// All of them as they should be, and of the others none.
-fn holds(host: &Host, files: &[(&str, &str)], others: &[(&str, &str)]) -> bool {
+pub fn holds(host: &Host, files: &[(&str, &str)], others: &[(&str, &str)]) -> bool {
     let right = files.iter().all(|(name, tag)| host.secret(name).as_deref() == Some(env(tag).as_bytes()));
     let names: BTreeSet<_> = files.iter().map(|(name, _)| name).collect();
     right && others.iter().filter(|(name, _)| !names.contains(name)).all(|(name, _)| host.secret(name).is_none())
 }
 
 /// Where wrappers and counters lie.
-fn wrappers() -> tempfile::TempDir {
+pub fn wrappers() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for tool in TOOLS.split(' ') {
         fs::write(directory.path().join(tool), WRAPPER).unwrap();
@@ -89,6 +90,15 @@ fn wrappers() -> tempfile::TempDir {
 
 /// A push that is killed at this point; gives the calls that were made.
 fn killed_push(host: &Host, want: &Want, wrappers: &Path, point: &Point) -> Vec<String> {
+    killed_at(host, wrappers, point, |session| {
+        if let Ok(facts) = session.look(&[&want.set]) {
+            session.push(&[want.plan(&facts).unwrap()]);
+        }
+    })
+}
+
+/// The same of whatever is said in the session.
+pub fn killed_at(host: &Host, wrappers: &Path, point: &Point, speak: impl FnOnce(&mut Session)) -> Vec<String> {
     let control = tempfile::tempdir().unwrap();
     let mount = r#"mount --bind "$0" /usr/local/sbin && exec "$@""#;
     let words = ["unshare", "--mount", "/bin/dash", "-c", mount, wrappers.to_str().unwrap()];
@@ -97,9 +107,7 @@ fn killed_push(host: &Host, want: &Want, wrappers: &Path, point: &Point) -> Vec<
     let mut session = Session::start(command);
     let line = format!("{} {} {}\n", point.0, point.1, session.child.id());
     fs::write(control.path().join("point"), line).unwrap();
-    if let Ok(facts) = session.look(&[&want.set]) {
-        session.push(&[want.plan(&facts).unwrap()]);
-    }
+    speak(&mut session);
     session.end();
     let log = fs::read_to_string(control.path().join("log")).unwrap_or_default();
     log.lines().map(str::to_owned).collect()
@@ -132,7 +140,7 @@ fn judge(scene: &Scene, host: &Host, point: &str) {
 }
 
 /// For all points, on two threads.
-fn for_all(points: Vec<Point>, check: impl Fn(&Point) + Sync) {
+pub fn for_all(points: Vec<Point>, check: impl Fn(&Point) + Sync) {
     let points = Mutex::new(points);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -210,6 +218,13 @@ fn twice() {
     }
 }
 
+/// What stands before the shell so that it is killed at its k-th call.
+pub fn killing_at_fork(k: usize) -> Vec<OsString> {
+    let calls = "fork,vfork,clone,clone3,rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,mkdir";
+    let inject = format!("inject={calls}:signal=SIGKILL:when={k}");
+    ["strace", "-qq", "-o", "/dev/null", "-e", &inject].map(OsString::from).to_vec()
+}
+
 /// The shell itself is traced, not its children, so this kills between steps under any shell.
 fn kill_at_forks(shell: &str, stride: usize) {
     if !installed(shell) || !installed("strace") {
@@ -219,11 +234,7 @@ fn kill_at_forks(shell: &str, stride: usize) {
     for k in (1..400).step_by(stride) {
         let host = Host::new(shell);
         (CHANGE.prepare)(&host);
-        let calls = "fork,vfork,clone,clone3,rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,mkdir";
-        let words = ["strace", "-qq", "-o", "/dev/null"].map(str::to_owned).into_iter();
-        let inject = ["-e".to_owned(), format!("inject={calls}:signal=SIGKILL:when={k}")];
-        let words: Vec<OsString> = words.chain(inject).map(OsString::from).collect();
-        let mut session = Session::start(host.command_through(&words));
+        let mut session = Session::start(host.command_through(&killing_at_fork(k)));
         let want = wanted(&host, 2, CHANGE.new);
         let facts = session.look(&[&want.set]);
         let pushed = facts.ok().and_then(|facts| session.push(&[want.plan(&facts).unwrap()]));

@@ -273,6 +273,16 @@ impl Session {
         }
     }
 
+    /// What is there with the hashes of all sets and sealed copies, as `restore` asks for it.
+    pub fn look_at_backups(&mut self, sets: &[&DesiredSet]) -> Result<HostFacts, Failure> {
+        let roots: Vec<_> = sets.iter().map(|set| (set.root_mode(), set.root.clone())).collect();
+        self.send(&remote::backups_hello(&self.nonce, Escalation::None, 0, &roots));
+        match self.frame() {
+            Some(frame) => remote::look(&self.nonce, &frame),
+            None => Err(Failure::new(distribute::words::Phase::Exec, format!("no frame: {}", self.end().1))),
+        }
+    }
+
     pub fn announce(&mut self) {
         self.send(&remote::push_line("2026-11-21T02:00:00Z", "tester@desk"));
     }
@@ -401,7 +411,7 @@ impl Want {
         self.with_purpose(|purpose| Audit::new(&host, &self.set, facts, &facts.roots[0], purpose))
     }
 
-    fn with_purpose<T>(&self, then: impl FnOnce(&Purpose) -> T) -> T {
+    pub fn with_purpose<T>(&self, then: impl FnOnce(&Purpose) -> T) -> T {
         let mac = |bytes: &[u8]| sha256(bytes)[..16].to_owned();
         let seal = |backup: &Backup| Ok(format!("age-encryption.org/v1 {} files", backup.files.len()).into_bytes());
         then(&Purpose {

@@ -13,7 +13,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -219,6 +219,11 @@ impl Workspace {
         self.hosts.insert(host, new);
     }
 
+    /// What the inventory calls a host is what we do.
+    pub fn rename_host(&mut self, host: usize, name: &str) {
+        self.hosts[host].name = name.to_owned();
+    }
+
     pub fn host(&self, name: &str) -> &Host {
         self.hosts.iter().find(|host| host.name == name).unwrap()
     }
@@ -286,7 +291,27 @@ impl Workspace {
         self.start_program(command, input)
     }
 
-    fn start_program(&self, mut command: Command, input: &[u8]) -> Running {
+    /// Runs it on a terminal of its own, and presses keys once it asks.
+    #[track_caller]
+    pub fn answer(&self, args: &[&str], question: &str, keys: &str) -> Ran {
+        let line = format!("{} {}", env!("CARGO_BIN_EXE_distribute"), args.join(" "));
+        let mut command = self.command("script", &["-qefc", &line, "/dev/null"]);
+        command.env("SHELL", "/bin/sh").env("TERM", "dumb");
+        let (mut running, mut terminal) = self.start_open(command);
+        wait(question, || fs::read_to_string(&running.out).unwrap().contains(question) || running.is_done());
+        terminal.write_all(keys.as_bytes()).unwrap();
+        running.wait()
+    }
+
+    fn start_program(&self, command: Command, input: &[u8]) -> Running {
+        let (running, mut stdin) = self.start_open(command);
+        // It may end without reading.
+        let fed = stdin.write_all(input);
+        assert!(fed.map_or_else(|error| error.kind() == std::io::ErrorKind::BrokenPipe, |()| true));
+        running
+    }
+
+    fn start_open(&self, mut command: Command) -> (Running, ChildStdin) {
         self.runs.set(self.runs.get() + 1);
         let out = self.path(&format!("out/{}.stdout", self.runs.get()));
         let err = out.with_extension("stderr");
@@ -297,10 +322,8 @@ impl Workspace {
             .stderr(fs::File::create(&err).unwrap())
             .spawn()
             .unwrap();
-        // It may end without reading.
-        let fed = child.stdin.take().unwrap().write_all(input);
-        assert!(fed.map_or_else(|error| error.kind() == std::io::ErrorKind::BrokenPipe, |()| true));
-        Running { child, out, err, started: Instant::now(), _watch: watch }
+        let stdin = child.stdin.take().unwrap();
+        (Running { child, out, err, started: Instant::now(), _watch: watch }, stdin)
     }
 
     #[track_caller]
@@ -421,6 +444,18 @@ impl Workspace {
         for file in ["all-secrets.env", "api.env", "aws.env", "github-oidc.env"] {
             assert!(found.iter().any(|path| path == file), "{file} is not among {found:?}");
         }
+    }
+
+    /// Sealed by stock age to the bundle's identity, as anybody can who knows the public key.
+    #[track_caller]
+    pub fn seal(&self, clear: &[u8]) -> Vec<u8> {
+        let mut age = Command::new("age");
+        let age = age.args(["-e", "-i", &self.identity()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = age.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(clear).unwrap();
+        let done = child.wait_with_output().unwrap();
+        assert!(done.status.success());
+        done.stdout
     }
 
     /// Stock age, with the bundle's identity unless another is named.

@@ -77,9 +77,13 @@ fn restore(
 /// The bundle is gone, or nothing opens it: the copy is all there is.
 fn replace(args: &Args, consent: Consent, path: &Path, unlock: &Unlock, shared: &Shared) -> Result<()> {
     let (run, _, mut old) = open(args, path, u64::MAX, unlock)?;
+    let seen = LastSeen::before(path)?;
+    // age proves what was sealed, not by whom.
+    if seen.as_ref().is_some_and(|(id, _)| !id.is_empty() && id != old.id()) {
+        return Err(Error::new(format!("copy {run} is of another bundle ({}); nothing was changed", old.id())));
+    }
     consent.ask(&format!("copy {run} will be the bundle: go on?"))?;
     // Hosts and this machine refuse what is older than what they have seen.
-    let seen = LastSeen::before(path)?;
     old.succeed(seen.map_or(0, |(_, generation)| generation));
     let count = old.secrets().len();
     if !shared.check {
@@ -136,8 +140,12 @@ fn open(args: &Args, path: &Path, generation: u64, unlock: &Unlock) -> Result<(R
 }
 
 fn told(run: &RunId, changed: usize, bundle: &Bundle, path: &Path, shared: &Shared) -> Result<()> {
-    let would = if shared.check { "would be" } else { "is" };
-    print_note(shared, &format!("{} {would} as in copy {run}", plural(changed, "secret")));
+    let is = match (shared.check, changed) {
+        (true, _) => "would be",
+        (false, 1) => "is",
+        (false, _) => "are",
+    };
+    print_note(shared, &format!("{} {is} as in copy {run}", plural(changed, "secret")));
     if shared.check {
         print_note(shared, "--check: nothing was written");
     } else {

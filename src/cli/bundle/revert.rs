@@ -38,20 +38,26 @@ fn earlier(bundle: &Bundle, name: &SecretName, to: Option<u64>) -> Result<Secret
     if bundle.value(name).is_none() && earlier.is_empty() {
         return Err(super::unknown_secret(name, bundle));
     }
+    if let Some(to) = to.filter(|to| *to > bundle.generation()) {
+        let message =
+            format!("the bundle is at generation {}: {to} is yet to come; nothing was changed", bundle.generation());
+        return Err(Error::new(message));
+    }
     let found = match to {
         None => earlier.first().map(|(_, value)| value.clone()),
-        // Each is kept under the last generation that had it.
-        Some(to) => earlier
-            .iter()
-            .rfind(|(last, _)| *last >= to)
-            .map(|(_, value)| value.clone())
-            .or(bundle.value(name).cloned()),
+        Some(to) => bundle.value_in(name, to),
     };
     let oldest = earlier.last().map_or(bundle.generation(), |(last, _)| *last);
     match found {
         Some(value) => Ok(value),
-        None => Err(Error::new(format!("the bundle holds no earlier value of {name}; nothing was changed")).hint(
-            format!("its history begins with generation {oldest}; copies of older bundles: distribute backup list"),
-        )),
+        None => {
+            let (value, of) = match to {
+                None => ("earlier value", String::new()),
+                Some(to) => ("value", format!(" of generation {to}")),
+            };
+            Err(Error::new(format!("the bundle holds no {value} of {name}{of}; nothing was changed")).hint(format!(
+                "its history begins with generation {oldest}; copies of older bundles: distribute backup list"
+            )))
+        }
     }
 }

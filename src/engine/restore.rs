@@ -1,7 +1,7 @@
 //! A visit that puts a host back as it was: by the rename of a set that is still there, or from a sealed copy that is read back, opened
 //! here and pushed like any set. What goes out of sight is sealed first.
 
-use super::backups::BackupOpener;
+use super::backups::{BackupOpener, named};
 use super::talk::{Question, Talk};
 use super::{Intent, Stop, Visit, interrupted};
 use crate::plan::backup::{self, Backup, HeldBackup, Why};
@@ -144,7 +144,7 @@ impl Visit {
             let text = format!(
                 "{}: not brought back, since the playbook gives this host no such service any more: {}",
                 set.root,
-                left.join(", ")
+                named(&left)
             );
             self.report.notes.push(text);
         }

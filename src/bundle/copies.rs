@@ -14,7 +14,7 @@ impl BundleFile {
     /// When the file changed meanwhile, or the copy cannot be written; nothing else has changed then.
     pub fn keep_copy(&self, name: &RunId) -> Result<PathBuf> {
         let bytes = self.bytes()?;
-        let path = self.copy_path(name);
+        let path = self.place_of_copy(name);
         let directory = path.parent().expect("it lies in a directory");
         let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(|e| Error::new(format!("making {}", directory.display())).because(e))?;
@@ -27,12 +27,12 @@ impl BundleFile {
 
     /// Where the copy of this name lies, if there is one.
     pub fn copy_of(&self, name: &RunId) -> Option<PathBuf> {
-        Some(self.copy_path(name)).filter(|path| path.is_file())
+        Some(self.place_of_copy(name)).filter(|path| path.is_file())
     }
 
     /// Removes a copy that is not needed any more. One that stays does no harm.
     pub fn forget_copy(&self, name: &RunId) {
-        let _ = std::fs::remove_file(self.copy_path(name));
+        let _ = std::fs::remove_file(self.place_of_copy(name));
     }
 
     /// All copies: name, path and size in bytes, the oldest first.
@@ -45,16 +45,17 @@ impl BundleFile {
     /// # Errors
     /// When it is damaged, or no key at hand opens it.
     pub fn open_copy(&self, name: &RunId) -> Result<Bundle> {
-        Self::open(&self.copy_path(name), self.unlock()).map(|(_, bundle)| bundle)
+        Self::open(&self.place_of_copy(name), self.unlock()).map(|(_, bundle)| bundle)
     }
 
     /// Removes a copy for good.
     pub fn remove_copy(&self, name: &RunId) -> Result<()> {
-        let path = self.copy_path(name);
+        let path = self.place_of_copy(name);
         std::fs::remove_file(&path).map_err(|e| Error::new(format!("removing {}", path.display())).because(e))
     }
 
-    fn copy_path(&self, name: &RunId) -> PathBuf {
+    /// Where the copy of this name lies, or would.
+    pub fn place_of_copy(&self, name: &RunId) -> PathBuf {
         self.path().with_file_name("backups").join("bundle").join(format!("{name}.age"))
     }
 }

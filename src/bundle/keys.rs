@@ -3,10 +3,21 @@
 use super::opened::{Bundle, lacking};
 use super::sealed;
 use super::unlock::Unlock;
-use crate::words::{Error, HostName, Result, Secret};
+use crate::words::{HostName, Result, Secret};
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+
+/// Why a backup does not open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotOpened {
+    /// It is no age file, or its header is gone; what it is instead.
+    NotSealed(String),
+    /// The key is right, and what is sealed was cut off or altered.
+    Damaged,
+    /// It was sealed for others.
+    NoKey,
+}
 
 impl Bundle {
     /// Eight hex digits that tell values apart, and let nobody guess a weak one without the bundle.
@@ -45,19 +56,15 @@ impl Bundle {
     /// Opens a backup sealed by this bundle; or by another one, where one of the identities at hand does.
     ///
     /// # Errors
-    /// When it is damaged, with a hint; without one when no key at hand opens it.
-    pub fn open_backup(&self, sealed_bytes: &[u8], unlock: &Unlock) -> Result<zeroize::Zeroizing<Vec<u8>>> {
-        let key = self.backup_key.as_ref().ok_or_else(|| lacking("backup key"))?;
-        let damaged =
-            || Error::new("it is cut off or altered").hint("another backup may be whole: distribute backup verify");
-        let backup = sealed::Sealed::read(sealed_bytes).map_err(|_| damaged())?;
-        match backup.open_with_keys(&sealed::identities(key.expose())?) {
+    /// Why it does not open.
+    pub fn open_backup(&self, bytes: &[u8], unlock: &Unlock) -> Result<zeroize::Zeroizing<Vec<u8>>, NotOpened> {
+        let backup = sealed::Sealed::read(bytes).map_err(|error| NotOpened::NotSealed(error.to_string()))?;
+        let own = self.backup_key.as_ref().map(|key| sealed::identities(key.expose()));
+        let own = own.and_then(Result::ok).unwrap_or_default();
+        match backup.open_with_keys(&own) {
             Ok(clear) => Ok(clear),
-            Err(sealed::Refusal::Damaged) => Err(damaged()),
-            Err(sealed::Refusal::Wrong) => match unlock.open(&backup) {
-                Ok((clear, _)) => Ok(clear),
-                Err(_) => Err(Error::new("no key at hand opens it: it was sealed for others")),
-            },
+            Err(sealed::Refusal::Damaged) => Err(NotOpened::Damaged),
+            Err(sealed::Refusal::Wrong) => unlock.open(&backup).map(|(clear, _)| clear).map_err(|_| NotOpened::NoKey),
         }
     }
 }
@@ -96,8 +103,9 @@ mod tests {
         assert!(!sealed.windows(6).any(|w| w == b"POISON"));
         let nothing = Unlock::new();
         assert_eq!(*a.open_backup(&sealed, &nothing).unwrap(), b"POISON");
-        assert!(b.open_backup(&sealed, &nothing).unwrap_err().to_string().contains("sealed for others"));
-        assert!(a.open_backup(&sealed[..sealed.len() - 1], &nothing).unwrap_err().to_string().contains("cut off"));
+        assert_eq!(b.open_backup(&sealed, &nothing).unwrap_err(), NotOpened::NoKey);
+        assert_eq!(a.open_backup(&sealed[..sealed.len() - 1], &nothing).unwrap_err(), NotOpened::Damaged);
+        assert!(matches!(a.open_backup(b"x", &nothing).unwrap_err(), NotOpened::NotSealed(_)));
         assert!(a.key_age().unwrap_err().to_string().contains("no locked backup key"));
     }
 }

@@ -26,6 +26,7 @@ mod unlock;
 pub use copies::copies_beside;
 pub use env_file::EnvFile;
 pub use file::{BundleFile, system_random};
+pub use keys::NotOpened;
 pub use layout::{Document, Item, Place, Scope, SecretName};
 pub use opened::{Bundle, Content, new_identity};
 pub use origin::Origin;

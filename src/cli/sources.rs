@@ -6,7 +6,7 @@ use super::login;
 use super::under_way;
 use super::unlock::unlock;
 use super::{Project, Shared};
-use crate::bundle::{Bundle, BundleFile, Unlock};
+use crate::bundle::{Bundle, BundleFile, OpenedBy, Unlock};
 use crate::inventory::{Host, Inventory};
 use crate::plan::DesiredSet;
 use crate::playbook::Playbook;
@@ -53,6 +53,11 @@ impl Store {
         self.file.keep_copy(name)
     }
 
+    /// Where such a copy would lie.
+    pub fn place_of_copy(&self, name: &RunId) -> PathBuf {
+        self.file.place_of_copy(name)
+    }
+
     /// Where such a copy lies, if there is one.
     pub fn copy_of(&self, name: &RunId) -> Option<PathBuf> {
         self.file.copy_of(name)
@@ -65,7 +70,7 @@ impl Store {
 
     /// All such copies, the oldest first.
     pub fn copies(&self) -> Result<Vec<CopyReport>> {
-        let copy = |(run, path, size)| CopyReport { run, path, size, deed: Deed::None, problem: None };
+        let copy = |(run, path, size)| CopyReport { run, path, size, deed: Deed::None, intact: None, problem: None };
         Ok(self.file.copies()?.into_iter().map(copy).collect())
     }
 
@@ -74,11 +79,22 @@ impl Store {
         self.file.open_copy(name)
     }
 
+    /// The same, and whether they open, where that costs no second each as with a password.
+    pub fn listed_copies(&self) -> Result<Vec<CopyReport>> {
+        if self.file.opened_by() == OpenedBy::Password {
+            return self.copies();
+        }
+        let opened = self.verified_copies()?.into_iter();
+        Ok(opened.map(|copy| CopyReport { deed: Deed::None, problem: None, ..copy }).collect())
+    }
+
     /// All such copies, each opened.
     pub fn verified_copies(&self) -> Result<Vec<CopyReport>> {
         let mut copies = self.copies()?;
         for copy in &mut copies {
-            match self.open_copy(&copy.run) {
+            let opened = self.open_copy(&copy.run);
+            copy.intact = Some(opened.is_ok());
+            match opened {
                 Ok(_) => copy.deed = Deed::Opened,
                 Err(error) => copy.problem = Some(error.to_string()),
             }

@@ -114,6 +114,11 @@ impl Visit {
             let present = backup::present(set, root, &self.run.id, self.run.why, read, &purpose);
             let edited: Vec<&str> =
                 present.label.files.iter().filter(|file| file.edited).map(|file| &*file.path).collect();
+            if !present.label.removed.is_empty() {
+                let note =
+                    format!("{}: removed by hand, and not in the backup: {}", set.root, named(&present.label.removed));
+                self.report.notes.push(note);
+            }
             if !edited.is_empty() {
                 let note = format!("{}: changed by hand, and backed up as it is: {}", set.root, named(&edited));
                 self.report.notes.push(note);

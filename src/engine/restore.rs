@@ -5,7 +5,7 @@ use super::backups::{BackupOpener, named};
 use super::talk::{Question, Talk};
 use super::{Intent, Stop, Visit, interrupted};
 use crate::plan::backup::{self, Backup, HeldBackup, Why};
-use crate::plan::restore::{Restore, Source, is_sealed_as_it_is};
+use crate::plan::restore::{Restore, Source, as_found, is_sealed_as_it_is};
 use crate::plan::{Change, DesiredSet, HostFacts, RootFacts, Transaction};
 use crate::transport::Connection;
 use crate::words::{Failure, Phase, RunId};
@@ -35,7 +35,7 @@ impl Visit {
         let facts = self.look_at_backups(&mut talk, &nonce).await?;
         let returns = self.returns(&mut talk, &facts, work).await?;
         let transactions = self.plan_returns(&facts, &returns)?;
-        self.tell_returns(&returns, &work.restore);
+        self.tell_returns(&returns, &transactions, &work.restore);
         // From here on the sets are those that are brought back: what they hold is struck out of messages, too.
         for (set, back) in self.plan.sets.iter_mut().zip(&returns) {
             if let Some(back) = back {
@@ -56,6 +56,7 @@ impl Visit {
         let pushed = self.push(&mut talk, &nonce, &transactions).await?;
         self.report.owed.clear();
         self.report.switched = !pushed.switched.is_empty() && !pushed.is_back;
+        self.report.is_put_back = pushed.is_back;
         (self.report.live, self.report.last_backup) = (None, None);
         pushed.facts.roots.iter().for_each(|root| self.see(root));
         if let Some(failure) = pushed.failure() {
@@ -86,7 +87,7 @@ impl Visit {
                     nothing.push(failure);
                     None
                 }
-                Source::Set(name) => Some(self.return_set(talk, index, &set, root, name).await?),
+                Source::Set(name) => Some(self.return_set(talk, index, &set, root, name, &work.restore).await?),
                 Source::Copy(held) => Some(self.return_copy(talk, index, &set, root, held, work).await?),
             };
             returns.push(back);
@@ -101,21 +102,30 @@ impl Visit {
     }
 
     async fn return_set(
-        &self,
+        &mut self,
         talk: &mut Talk,
         index: usize,
         set: &DesiredSet,
         root: &RootFacts,
         name: String,
+        restore: &Restore,
     ) -> Result<Return, Failure> {
         let want = Restore::of_set(set, root, &name);
+        let sizes = want.files.iter().filter_map(|file| root.entries.get(&format!("secrets/{name}/{}", file.path)));
+        let bytes = sizes.map(|stat| stat.size + 1536).sum::<u64>() + 64 * 1024;
+        let names = [format!("secrets/{name}")];
+        let read = talk.read(self.stop.clone(), self.run.look, index, &names, bytes).await?;
+        let want = Restore::with_contents(want, &name, read, &*self.run.fingerprint)?;
+        let run: RunId =
+            name.trim_start_matches('.').parse().map_err(|_| Failure::new(Phase::Exec, "a set without a run"))?;
         let is_kept = is_sealed_as_it_is(set, root, &self.run.purpose());
-        let replaced = match is_kept {
-            true => None,
-            false => Some(self.present(talk, index, set, root).await?),
-        };
-        let run = name.trim_start_matches('.').parse().map_err(|_| Failure::new(Phase::Exec, "a set without a run"))?;
-        Ok(Return { want, before: Some(name), replaced, run: Some(run) })
+        let needs_present = !is_kept || !restore.services.is_empty();
+        let present = if needs_present { Some(self.present(talk, index, set, root).await?) } else { None };
+        if restore.services.is_empty() {
+            return Ok(Return { want, before: Some(name), replaced: present, run: Some(run) });
+        }
+        let backup = Backup::of_set(&want, &run, Why::Replaced, &self.run.bundle_id);
+        self.return_some(set, &backup, present, is_kept, restore)
     }
 
     async fn return_copy(
@@ -139,7 +149,20 @@ impl Visit {
             true => Some(self.present(talk, index, set, root).await?),
             false => None,
         };
-        let (want, left) = work.restore.of_backup(set, &backup, present.as_ref(), &*self.run.fingerprint);
+        self.return_some(set, &backup, present, is_kept, &work.restore)
+    }
+
+    /// What of a backup the host may have, and what of its services is asked for.
+    fn return_some(
+        &mut self,
+        set: &DesiredSet,
+        backup: &Backup,
+        present: Option<Backup>,
+        is_kept: bool,
+        restore: &Restore,
+    ) -> Result<Return, Failure> {
+        let run = backup.label.run.clone();
+        let (want, left) = restore.of_backup(set, backup, present.as_ref(), &*self.run.fingerprint);
         if !left.is_empty() {
             let text = format!(
                 "{}: not brought back, since the playbook gives this host no such service any more: {}",
@@ -177,6 +200,9 @@ impl Visit {
         let plan = |(back, root): (&Option<Return>, &RootFacts)| match back {
             None => Ok(Transaction::default()),
             Some(Return { want, before, replaced, run }) => {
+                // What somebody changed by hand is compared as it is.
+                let found = replaced.as_ref().map(|present| as_found(root, present, &*self.run.fingerprint));
+                let root = found.as_ref().unwrap_or(root);
                 let plan = Transaction::restore(want, root, facts.uid, &purpose, before.as_deref(), replaced.as_ref())?;
                 // What is live stays as it is.
                 let is_meant = run.is_some() || plan.files.iter().all(|file| file.change == Change::None);
@@ -187,12 +213,15 @@ impl Visit {
     }
 
     /// Where it comes from, what keeps what it replaces, and what the bundle says otherwise.
-    fn tell_returns(&mut self, returns: &[Option<Return>], restore: &Restore) {
+    fn tell_returns(&mut self, returns: &[Option<Return>], transactions: &[Transaction], restore: &Restore) {
         let sets = self.plan.sets.clone();
-        for (set, back) in sets.iter().zip(returns) {
+        for ((set, back), transaction) in sets.iter().zip(returns).zip(transactions) {
             let Some(Return { want, before, replaced, run: Some(run) }) = back else { continue };
             let how = if before.is_some() { "the set of run" } else { "the sealed copy of run" };
-            let kept = replaced.as_ref().map(|backup| format!("; what it replaces is sealed as {}", backup.label.run));
+            let kept = replaced
+                .as_ref()
+                .filter(|_| !transaction.is_empty())
+                .map(|backup| format!("; what it replaces is sealed as {}", backup.label.run));
             self.report.notes.push(format!("{}: from {how} {run}{}", set.root, kept.unwrap_or_default()));
             self.report.restored = Some(run.clone()).max(self.report.restored.take());
             self.report.other_than_bundle.extend(restore.other_than_bundle(set, want));

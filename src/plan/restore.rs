@@ -6,7 +6,7 @@ use super::difference::Difference;
 use super::{DesiredFile, DesiredSet, Manifest, Purpose, RootFacts, policy};
 use crate::bundle::{EnvFile, Origin};
 use crate::words::{Failure, KeyName, Mode, Phase, Principal, RunId, Secret, ServiceName};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What somebody wants back.
 #[derive(Clone, Debug)]
@@ -125,7 +125,7 @@ impl Restore {
     }
 
     /// The set before, if it may be live again as it is: every file what was put there, with the mode and the owner that the playbook
-    /// wants now, for services that the host gets now, and with a sealed copy of its own.
+    /// wants now, for services that the host gets now.
     fn set_before(
         &self,
         set: &DesiredSet,
@@ -133,12 +133,12 @@ impl Restore {
         purpose: &Purpose,
         held: &[HeldBackup],
     ) -> Option<String> {
-        let name = facts.previous.as_deref().filter(|_| self.services.is_empty() && facts.live.is_some())?;
+        let name = facts.previous.as_deref().filter(|_| facts.live.is_some())?;
         let run = policy::run_of_set(name)?;
         let manifest = facts.manifests.get(name).filter(|manifest| !manifest.files.is_empty())?;
-        // Whose copy is another's was not this host's under this name, whatever lies there.
-        let is_sealed = held.iter().any(|one| {
-            one.run == run && one.receipt.is_some() && !matches!(one.standing, Standing::Swapped | Standing::Foreign)
+        // Whose copy is another's was not this host's under this name, whatever lies there; without a receipt only opening it tells.
+        let may_be_anothers = held.iter().any(|one| {
+            one.run == run && matches!(one.standing, Standing::Swapped | Standing::Foreign | Standing::Unrecorded)
         });
         let is_right = |(path, mac): (&String, &String)| {
             let at = format!("secrets/{name}/{path}");
@@ -167,7 +167,7 @@ impl Restore {
         let is_own = top.is_directory()
             && top.mode == set.access.directory_mode
             && top.belongs_to(&set.access.owner, &set.access.group);
-        (is_sealed && is_own && manifest.files.iter().all(is_right) && below.into_iter().all(is_known))
+        (!may_be_anothers && is_own && manifest.files.iter().all(is_right) && below.into_iter().all(is_known))
             .then(|| name.to_owned())
     }
 
@@ -180,6 +180,31 @@ impl Restore {
             Some(DesiredFile { sha256, keys: keys_of(manifest, path), ..file })
         });
         DesiredSet { files: files.collect(), ..set.clone() }
+    }
+
+    /// The same with the contents that were read back: what lay in the set's directory.
+    ///
+    /// # Errors
+    /// When they are not what the host said a moment ago.
+    pub fn with_contents(
+        want: DesiredSet,
+        name: &str,
+        mut read: BTreeMap<String, Secret>,
+        fingerprint: &dyn Fn(&[u8]) -> String,
+    ) -> Result<DesiredSet, Failure> {
+        let changed = || {
+            Failure::new(Phase::Stage, format!("secrets/{name} was changed while it was read; nothing was changed"))
+                .hint("run this again when nobody is at work there")
+        };
+        let mut files = Vec::new();
+        for file in want.files {
+            let content = read.remove(&format!("secrets/{name}/{}", file.path)).ok_or_else(changed)?;
+            let sha256 = file.sha256.clone();
+            files.push(
+                Some(filled(file, content, fingerprint)).filter(|file| file.sha256 == sha256).ok_or_else(changed)?,
+            );
+        }
+        Ok(DesiredSet { files, ..want })
     }
 
     /// What is live as what is wanted, where its actions are owed since a run that died: they are run then, as on a deploy. `None` if there
@@ -207,7 +232,10 @@ impl Restore {
         let (mut files, mut left) = (Vec::new(), Vec::new());
         for (path, content) in &backup.files {
             match place_of(set, path) {
-                Some(place) if self.is_meant(&place.service) => files.push(filled(place, content.clone(), fingerprint)),
+                Some(place) if self.is_meant(&place.service) => {
+                    let content = without_others(set, &place, content, backup);
+                    files.push(filled(place, content, fingerprint));
+                }
                 Some(_) => {}
                 None => left.push(path.clone()),
             }
@@ -288,6 +316,21 @@ impl Restore {
     }
 }
 
+/// The facts of a root with the keys of what is really live there, where somebody changed what had been put.
+pub fn as_found(facts: &RootFacts, present: &Backup, fingerprint: &dyn Fn(&[u8]) -> String) -> RootFacts {
+    let mut facts = facts.clone();
+    for (path, content) in &present.files {
+        let Ok(env) = EnvFile::parse(content.expose()) else { continue };
+        let keys = &mut facts.manifest.keys;
+        if keys.keys().any(|(of, _)| of == path) {
+            keys.retain(|(of, _), _| of != path);
+            let found = env.values().into_iter();
+            keys.extend(found.map(|(key, value)| ((path.clone(), key.to_string()), fingerprint(value.expose()))));
+        }
+    }
+    facts
+}
+
 /// Did no later run bring anything here, as far as its backups tell?
 fn is_newest(held: &[HeldBackup], live: &RunId) -> bool {
     let is_brought = |one: &&HeldBackup| one.receipt.as_ref().is_none_or(|receipt| receipt.why != Why::Backup);
@@ -297,6 +340,24 @@ fn is_newest(held: &[HeldBackup], live: &RunId) -> bool {
 /// May there have been such a run? A later generation than the bundle's was none's.
 fn is_past(run: &RunId, purpose: &Purpose) -> bool {
     run.generation() <= purpose.generation && run.time() <= purpose.run.time()
+}
+
+/// An env file that includes others, without the values of services that the host does not get any more.
+fn without_others(set: &DesiredSet, place: &DesiredFile, content: &Secret, backup: &Backup) -> Secret {
+    let env = |path: &str| EnvFile::parse(backup.files.get(path)?.expose()).ok();
+    let own = format!("{}.env", place.service);
+    let is_union =
+        set.services.iter().any(|service| service.name == place.service && service.sources != [place.service.clone()]);
+    let gone: Vec<&String> = backup.files.keys().filter(|path| place_of(set, path).is_none()).collect();
+    let Some(mut merged) = env(&own).filter(|_| is_union && !gone.is_empty()) else { return content.clone() };
+    let given = backup.files.keys().filter(|path| **path != own && !path.contains('/') && !gone.contains(path));
+    let given: Vec<EnvFile> = given.filter_map(|path| env(path)).collect();
+    for env in gone.into_iter().filter_map(|path| env(path)) {
+        for key in env.keys().filter(|key| !given.iter().any(|env| env.get(key).is_some())) {
+            merged.remove(key);
+        }
+    }
+    merged.to_secret()
 }
 
 /// Are the files live that its run put there, and sealed to the byte? Then nothing more has to be backed up before they go out of sight.

@@ -1,6 +1,6 @@
 //! `Step`: one thing the remote program does. A transaction is a list of them; the program carries them out in order.
 
-use crate::words::{Mode, Phase, Secret, ServiceName};
+use crate::words::{Mode, Phase, RunId, Secret, ServiceName};
 
 /// A step and what it works on. Paths are relative to the root, staged ones to the staging directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub enum Step {
     Put { staged: String, path: String },
     /// The staged set lies beside the live one.
     Set(String),
-    /// This set, which lies there from an earlier run, is to be the live one again.
-    Return(String),
+    /// This set, which lies there from an earlier run, is to be the live one again. If it does not stay so, the sealed copy of this run goes.
+    Return { set: String, copy: RunId },
     /// A file that somebody else wrote is kept under another name as well.
     Keep { path: String, kept: String },
     /// Something that is no file is moved out of the way.

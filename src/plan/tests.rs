@@ -124,7 +124,7 @@ fn verbs(transaction: &Transaction) -> Vec<String> {
         Step::Flush(_) => "flush".to_owned(),
         Step::Put { path, .. } => format!("put {path}"),
         Step::Set(name) => format!("set {name}"),
-        Step::Return(name) => format!("return {name}"),
+        Step::Return { set, .. } => format!("return {set}"),
         Step::Keep { path, kept } => format!("keep {path} {kept}"),
         Step::Move { path, kept } => format!("move {path} {kept}"),
         Step::Link(names) => format!("link {}", names.join(" ")),

@@ -108,7 +108,7 @@ impl<'a> Builder<'a> {
             self.stage_backup(&mut puts, "replaced", replaced)?;
         }
         match self.before.clone() {
-            Some(before) if new_set => self.stage_set_before(&mut puts, before),
+            Some(before) if new_set => self.stage_set_before(&mut puts, before)?,
             _ if new_set => self.stage_set(&mut puts)?,
             _ => {}
         }
@@ -234,11 +234,24 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// The set before as it is: it lies there, with its manifest and its sealed copy.
-    fn stage_set_before(&mut self, puts: &mut Vec<Put>, set: String) {
+    /// The set before as it is: it lies there, with its manifest. This run has a sealed copy of it as of any other set, so that it can be told
+    /// and found by this run; its own is made again if it is gone.
+    fn stage_set_before(&mut self, puts: &mut Vec<Put>, set: String) -> Result<(), Failure> {
         self.stage_previous(puts);
-        puts.push(Put { staged: String::new(), step: Step::Return(set.clone()) });
+        self.stage_copy(puts, self.is.purpose.run)?;
+        if let Some(run) = self.lost_copy(&set) {
+            let again = Backup::of_set(self.is.want, &run, self.is.purpose.why, self.is.purpose.bundle_id);
+            self.stage_backup(puts, "again", &again)?;
+        }
+        let copy = self.is.purpose.run.clone();
+        puts.push(Put { staged: String::new(), step: Step::Return { set: set.clone(), copy } });
         self.out.staged.push(Staged::Link { path: "data".to_owned(), target: set });
+        Ok(())
+    }
+
+    /// The run of a set whose sealed copy, or what was recorded of it, is gone.
+    fn lost_copy(&self, set: &str) -> Option<RunId> {
+        policy::run_of_set(set).filter(|run| self.is.paths_of_backup(run).len() < 2)
     }
 
     fn stage_previous(&mut self, puts: &mut Vec<Put>) {
@@ -449,7 +462,8 @@ impl<'a> Builder<'a> {
             paths.push(format!(".distribute/{}", policy::manifest_name(previous)));
         }
         // Those that this run adds count too.
-        let coming = usize::from(self.before.is_none()) + usize::from(self.replaced.is_some());
+        let lost = self.before.as_deref().and_then(|set| self.lost_copy(set));
+        let coming = 1 + usize::from(lost.is_some()) + usize::from(self.replaced.is_some());
         paths.extend(self.is.surplus_with_more(coming, self.before.as_deref().and_then(policy::run_of_set)));
         self.remove(paths);
         self.keep_whole();

@@ -637,9 +637,11 @@ roll_back() {
         [ -z "$was_previous" ] || { printf '%s\n' "$was_previous" >"$part/previous" && mv -fT "$part/previous" .distribute/previous; }
         if [ "$switched" != "$returning" ]; then
             fresh=$switched
-            # Nor is its sealed copy one of the backups: it was never live for good.
-            rm -f ".distribute/manifest.$switched" "backups/${switched#..}.tar.gz.age" ".distribute/receipt.${switched#..}"
+            copy=${switched#..}
+            rm -f ".distribute/manifest.$switched"
         fi
+        # Nor is its sealed copy one of the backups: it was never live for good.
+        rm -f "backups/$copy.tar.gz.age" ".distribute/receipt.$copy"
         act
         say "back $live"
     else
@@ -708,7 +710,9 @@ carry_out() {
             mv -T "$part/set" "secrets/$fresh" || fail "cannot put the new set into $path/secrets"
             ;;
         'return '*)
-            returning=${line#return }
+            line=${line#return }
+            returning=${line% *}
+            copy=${line#* }
             if [ -L "secrets/$returning" ] || ! [ -d "secrets/$returning" ]; then
                 fail "$path/secrets/$returning is gone"
             fi

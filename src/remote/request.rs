@@ -226,7 +226,7 @@ fn step_text(step: &Step) -> String {
         Step::Flush(paths) => with(paths, "flush"),
         Step::Put { staged, path } => with(&pair(staged, path), "put"),
         Step::Set(name) => with(&[], format_args!("set {name}")),
-        Step::Return(name) => with(&[], format_args!("return {name}")),
+        Step::Return { set, copy } => with(&[], format_args!("return {set} {copy}")),
         Step::Keep { path, kept } => with(&pair(path, kept), "keep"),
         Step::Move { path, kept } => with(&pair(path, kept), "move"),
         Step::Link(names) => with(names, "link"),

@@ -89,6 +89,8 @@ pub struct CopyReport {
     /// In bytes.
     pub size: u64,
     pub deed: Deed,
+    /// Does it open? `None` if nobody tried.
+    pub intact: Option<bool>,
     /// Why it does not open.
     pub problem: Option<String>,
 }
@@ -140,7 +142,13 @@ pub(super) fn copies(report: &Report) -> String {
             (Deed::Removed, _) => '-',
             _ => ' ',
         };
-        lines.push(format!("  {mark} {}  {}  {:>9}", copy.run, time(&copy.run), bytes(copy.size)));
+        let state = match copy.intact {
+            Some(true) => "intact",
+            Some(false) => "damaged",
+            None => "",
+        };
+        let line = format!("  {mark} {}  {}  {:>9}  {state}", copy.run, time(&copy.run), bytes(copy.size));
+        lines.push(line.trim_end().to_owned());
         lines.extend(copy.problem.iter().map(|problem| format!("      {problem}")));
     }
     let opened = report.copies.iter().filter(|copy| copy.deed == Deed::Opened && copy.problem.is_none()).count();

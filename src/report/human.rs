@@ -64,7 +64,7 @@ fn section(host: &HostReport, report: &Report, now: DateTime<Utc>) -> String {
     lines.extend(backup::lines(host, report));
     lines.extend(host.notes.iter().map(|note| format!("  * {note}")));
     if host.is_put_back {
-        lines.push("  < put back: the old values are live again".to_owned());
+        lines.push("  < put back: what was live before is live again".to_owned());
     }
     let will = if report.check { "would be kept as" } else { "kept as" };
     lines.extend(host.kept.iter().map(|path| format!("  = {will} {path}")));
@@ -175,7 +175,7 @@ fn failures(report: &Report) -> String {
         writeln!(text, "{outcome}: {}{others}", names.join(", ")).expect("a string takes it");
         writeln!(text, "  {}: {}", failure.phase, failure.message).expect("a string takes it");
         if let Some(hint) = &failure.hint {
-            // The first host's hint serves them all.
+            // It is the same for all of them, but for the name.
             let one = format!("--hosts {}", names[0]);
             let hint = hint.replace(&one, &format!("--hosts {}", names.join(",")));
             writeln!(text, "  hint: {hint}").expect("a string takes it");
@@ -188,7 +188,8 @@ fn failures(report: &Report) -> String {
 /// The failure without what is particular to the host.
 fn cause(host: &HostReport, failure: &Failure) -> String {
     let address = host.address.rsplit_once(':').map_or(host.address.as_str(), |(address, _)| address);
-    let text = format!("{} {}", failure.phase, failure.message).replace(&host.address, "*");
+    let hint = failure.hint.as_deref().unwrap_or_default();
+    let text = format!("{} {}\n{hint}", failure.phase, failure.message).replace(&host.address, "*");
     text.replace(address, "*").replace(host.host.as_str(), "*")
 }
 

@@ -104,6 +104,7 @@ fn copy_value(copy: &CopyReport) -> Value {
         "made": time(&copy.run),
         "path": copy.path.display().to_string(),
         "size": copy.size,
+        "intact": copy.intact,
         "deed": copy.deed.as_str(),
         "problem": copy.problem,
     })

@@ -90,7 +90,7 @@ pub struct HostReport {
     pub error: Option<Failure>,
     /// Was something switched, and is it live still?
     pub switched: bool,
-    /// Of a rotation: what it was sent was taken back again.
+    /// Of a rotation or a restore: what it was sent was taken back again.
     pub is_put_back: bool,
     /// Where files that we did not put there are kept now.
     pub kept: Vec<String>,
@@ -172,6 +172,8 @@ impl HostReport {
             .filter(|backup| backup.deed == Deed::Removed)
             .for_each(|backup| backup.deed = Deed::None);
         if !self.switched {
+            self.restored = None;
+            self.other_than_bundle.clear();
             self.files.clear();
             self.kept.clear();
             self.actions.clear();

@@ -62,7 +62,8 @@ fn what_is_really_there_is_sealed() {
     let before: Vec<_> = ws.hosts.iter().map(secrets).collect();
     let check = ws.json(&["backup", "--check"], 0);
     assert_eq!(told(&check, "web1"), ["none setup intact", "made backup intact"], "{check:#}");
-    assert!(sealed(web1).len() == 1 && check["copies"].as_array().unwrap().is_empty());
+    assert_eq!((sealed(web1).len(), &check["copies"][0]["deed"]), (1, &"made".into()));
+    assert!(!ws.path("project/backups").exists(), "--check");
 
     let report = ws.json(&["backup"], 0);
     assert_eq!((&report["command"], &report["summary"]["changed"]), (&"backup".into(), &3.into()));
@@ -168,7 +169,7 @@ const BAD: [(&str, &str, &str); 9] = [
     ("truncate -s 0 B", "damaged", "it is cut off: 0 of "),
     ("printf x | dd of=B bs=1 seek=900 conv=notrunc 2>/dev/null", "damaged", "it is not what its run sealed"),
     ("cp O B; head -c 200 /dev/zero >> B", "damaged", "not what its run sealed"),
-    ("head -c 3000 /dev/urandom > B", "damaged", "not what its run sealed"),
+    ("head -c 3000 /dev/urandom > B", "damaged", "it is not an age file"),
     ("rm B; mkdir B", "damaged", ""),
     ("rm B; ln -s /etc/passwd B", "damaged", ""),
     ("rm R; cp O B", "unrecorded", "it is the backup of another run"),
@@ -476,5 +477,21 @@ fn a_backup_comes_between_runs_or_not_at_all() {
     assert_eq!(kept.len(), 5, "{kept:?}");
     assert_eq!(ws.json(&["deploy"], 0)["summary"]["ok"], 1, "an unchanged host is not written");
     assert_eq!(ws.json(&["audit"], 0)["summary"]["findings"], 0);
+    ws.assert_no_leak();
+}
+
+#[test]
+fn what_was_removed_by_hand_is_told() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(Spec::default());
+    ws.setup();
+    ws.web1().sh(&format!("rm {ROOT}/secrets/..data/aws.env {ROOT}/secrets/api.env"));
+    let report = ws.json(&["backup"], 0);
+    let notes = of(&report, "web1")["notes"].to_string();
+    assert!(notes.contains("removed by hand, and not in the backup: api.env, aws.env"), "{notes}");
+    let verified = ws.run(&["backup", "verify"]).expect(0).stdout;
+    assert!(verified.contains("removed by hand on the host, and not in it: api.env, aws.env"), "{verified}");
     ws.assert_no_leak();
 }

@@ -108,7 +108,12 @@ fn to_what_was_before_by_one_rename() {
         assert_eq!(live(web1), format!("..{}", runs[0]));
         assert_port(web1, "8080");
         assert_eq!(part_of(web1, &runs[0]), old, "directory and files are the old ones to the inode");
-        assert_eq!(sealed(web1), copies, "both are sealed already");
+        let own = format!("{}.tar.gz.age", report["run"].as_str().unwrap());
+        assert_eq!(
+            sealed(web1),
+            [copies, vec![own]].concat(),
+            "the restore has a copy as every run that changes something"
+        );
         assert_tidy(web1);
 
         let status = of(&ws.json(&["status"], 0), "web1").clone();
@@ -459,5 +464,60 @@ fn as_another_user_with_sudo() {
     let why = error(&ws.json(&["restore", "--previous", "--yes"], 2), "web1");
     assert!(why.starts_with("become: ") && why.contains("become = \"sudo\""), "{why}");
     assert_eq!(ws.web1().snapshot(), snapshot);
+    ws.assert_no_leak();
+}
+
+/// A second of our clock has gone by since this run: then a time in between can be named.
+fn after(ws: &Workspace, run: &str) -> String {
+    let time = |run: &str| run.split('-').nth(1).unwrap().to_owned();
+    let mut now = time(run);
+    crate::workspace::wait("the next second", || {
+        now = time(&run_of(&ws.json(&["status"], 0)));
+        now > time(run)
+    });
+    chrono::NaiveDateTime::parse_from_str(&time(run), "%Y%m%dT%H%M%SZ").unwrap().and_utc().to_rfc3339()
+}
+
+#[test]
+fn what_a_rename_brought_back_is_in_the_history() {
+    if !is_root() {
+        return;
+    }
+    let (ws, _) = with_ports(Spec::default(), &["9090"]);
+    let web1 = ws.web1();
+    let back = run_of(&ws.json(&["restore", "--previous", "--yes"], 0));
+    assert_port(web1, "8080");
+    let then = after(&ws, &back);
+    ws.deploy();
+    assert_port(web1, "9090");
+    let report = ws.json(&["restore", "--at", &then, "--yes"], 0);
+    assert_eq!(of(&report, "web1")["restored"], json!(back));
+    assert_port(web1, "8080");
+    ws.deploy();
+    ws.json(&["restore", "--run", &back, "--yes"], 0);
+    assert_port(web1, "8080");
+    ws.assert_no_leak();
+}
+
+#[test]
+fn the_set_before_is_there_though_its_copy_was_pruned() {
+    if !is_root() {
+        return;
+    }
+    let (ws, runs) = with_ports(Spec::default(), &["9090"]);
+    let web1 = ws.web1();
+    ws.json(&["backup", "prune", "--keep", "1", "--yes"], 0);
+    assert!(!sealed(web1).iter().any(|name| name.starts_with(&runs[0])));
+    ws.json(&["restore", "--previous", "--service", "api", "--yes"], 0);
+    assert_port(web1, "8080");
+    ws.deploy();
+    ws.json(&["backup", "prune", "--keep", "1", "--yes"], 0);
+    let before = web1.read(&format!("{ROOT}/.distribute/previous")).trim_start_matches("previous ..").trim().to_owned();
+    ws.json(&["restore", "--previous", "--yes"], 0);
+    assert_eq!(live(web1), format!("..{before}"));
+    assert_port(web1, "8080");
+    assert!(sealed(web1).iter().any(|name| name.starts_with(&before)), "sealed again, as the live set is");
+    ws.json(&["backup", "verify"], 0);
+    assert_tidy(web1);
     ws.assert_no_leak();
 }

@@ -30,6 +30,7 @@ fn a_hand_edit_is_sealed_before_it_goes_and_comes_back() {
     }
     for spec in [Spec::default(), Spec::busybox()] {
         let (ws, runs) = with_ports(spec, &["9090", "9191"]);
+        ws.edit_playbook("keep  = 5", "keep  = 20");
         let web1 = ws.web1();
         for (way, run) in
             [(&["restore", "--previous", "--yes"][..], &runs[1]), (&["restore", "--run", &runs[0], "--yes"], &runs[0])]

@@ -1,7 +1,7 @@
 //! A restore that is killed before and after each of its steps, under every shell: the host has what was live or what is brought back,
 //! whole; the same restore goes through then, and so does a deploy.
 
-use crate::kills::{Point, for_all, holds, killed_at, killing_at_fork, wanted, wrappers};
+use crate::kills::{self, Point, for_all, holds, killed_at, killing_at_fork, wrappers};
 use crate::remote_shell::*;
 use crate::state::{assert_tidy, env, found_only_in_sets};
 use distribute::plan::backup::{Backup, Which, Why};
@@ -16,6 +16,13 @@ const OLD: Files = &[("api.env", "old"), ("db.env", "same"), ("tls/key", "old")]
 const NEW: Files =
     &[("api.env", "new"), ("db.env", "same"), ("fresh.env", "new"), ("tls/key", "new"), ("tls/more", "new")];
 const HAND: &str = "HAND=1\n";
+
+/// The same host goes through many restores, and each leaves a sealed copy: none of them pushes out the first.
+fn wanted(host: &Host, generation: u64, files: Files) -> Want {
+    let mut want = kills::wanted(host, generation, files);
+    want.set.keep = 100;
+    want
+}
 
 /// How the old set is there, and what is live.
 #[derive(Clone, Copy, PartialEq)]

@@ -20,6 +20,6 @@ pub fn run(args: &Args, shared: &Shared) -> Result<ExitCode> {
     let sources = Sources::load(shared)?;
     sources.note_under_way();
     let mut report = go("backup list", BackupWork::List, Intent::Look, &args.timeout, shared, &sources, moment)?;
-    report.copies = sources.store().copies()?;
+    report.copies = sources.store().listed_copies()?;
     fleet::conclude(shared, &report, moment.now)
 }

@@ -21,13 +21,13 @@ pub fn run(timeout: &Timeout, shared: &Shared) -> Result<ExitCode> {
     notifications.begin("backup");
     let report = || {
         // Opened above, so that what is kept is known to open again.
-        let copy = if shared.check { None } else { Some(sources.store().keep_copy(&run)?) };
+        let store = sources.store();
+        let path = if shared.check { store.place_of_copy(&run) } else { store.keep_copy(&run)? };
+        let size = store.path().metadata().map_or(0, |found| found.len());
+        drop(store);
         let intent = if shared.check { Intent::Check } else { Intent::Apply };
         let mut report = go("backup", BackupWork::Make, intent, timeout, shared, &sources, moment)?;
-        if let Some(path) = copy {
-            let size = path.metadata().map_or(0, |found| found.len());
-            report.copies.push(CopyReport { run: run.clone(), path, size, deed: Deed::Made, problem: None });
-        }
+        report.copies.push(CopyReport { run: run.clone(), path, size, deed: Deed::Made, intact: None, problem: None });
         Ok(report)
     };
     let report = notifications.or_broken("backup", &run, report())?;

@@ -1,6 +1,6 @@
 //! `Opener`: opens sealed backups here, with the bundle's own key or whatever else is at hand, and says of each that does not open why.
 
-use crate::bundle::{Bundle, Unlock};
+use crate::bundle::{Bundle, NotOpened, Unlock};
 use crate::cli::sources::Sources;
 use crate::engine::BackupOpener;
 use crate::plan::DesiredSet;
@@ -30,15 +30,29 @@ impl Opener {
     /// # Errors
     /// What is wrong with it, for a line behind its name.
     pub fn open(&self, set: &DesiredSet, held: &HeldBackup, sealed: &[u8]) -> Result<Backup, String> {
-        if let (Standing::Damaged, Some(receipt)) = (held.standing, &held.receipt) {
-            return Err(match sealed.len() as u64 {
-                size if size < receipt.size => format!("it is cut off: {size} of {} bytes are there", receipt.size),
-                _ => "it is not what its run sealed: it was altered, or something else was put in its place".to_owned(),
-            });
+        let opened = self.open_here(set, held, sealed);
+        match (&held.receipt, held.standing) {
+            // What its run sealed was something else, whatever this is.
+            (Some(_), Standing::Damaged) => {
+                Err(opened.err().unwrap_or_else(|| "it is not what its run sealed".to_owned()))
+            }
+            _ => opened,
         }
-        let packed = self.bundle.open_backup(sealed, &self.unlock).map_err(|error| match error.hints() {
-            [] => format!("{error}{}", self.who_opens(held)),
-            _ => error.to_string(),
+    }
+
+    fn open_here(&self, set: &DesiredSet, held: &HeldBackup, sealed: &[u8]) -> Result<Backup, String> {
+        let size = held.receipt.as_ref().map(|receipt| receipt.size);
+        let is_shorter = size.is_some_and(|size| (sealed.len() as u64) < size);
+        let is_begun = sealed.is_empty() || sealed.starts_with(b"age-encryption.org");
+        let packed = self.bundle.open_backup(sealed, &self.unlock).map_err(|why| match why {
+            NotOpened::Damaged | NotOpened::NotSealed(_) if is_shorter && is_begun => {
+                format!("it is cut off: {} of {} bytes are there", sealed.len(), size.unwrap_or_default())
+            }
+            NotOpened::NotSealed(why) => why,
+            NotOpened::Damaged => "it is cut off or altered: it is not what its run sealed".to_owned(),
+            NotOpened::NoKey => {
+                format!("no key at hand opens it: it was sealed for others{}", self.who_opens(held))
+            }
         })?;
         let backup = Backup::unpack(&packed).map_err(|error| error.to_string())?;
         match backup.label.is_not_of(set, &held.run, self.bundle.id()) {
@@ -53,10 +67,12 @@ impl Opener {
         let gone = |one: &&String| !self.bundle.recipients().contains(one);
         let mut keys: Vec<&str> = receipt.recipients.iter().filter(gone).map(String::as_str).collect();
         keys.sort_unstable();
-        let password = "whatever opens backups/key.age on the host";
+        // Beside another bundle's backup lies our key.
+        let is_ours = receipt.bundle == self.bundle.id();
+        let password = if is_ours { "; whatever opens backups/key.age on the host gives a key that does" } else { "" };
         match keys.is_empty() {
-            true => format!("; {password} gives the key that does"),
-            false => format!("; the identity of {} opens it (--identity), and {password}", keys.join(" or ")),
+            true => password.to_owned(),
+            false => format!("; the identity of {} opens it (--identity){password}", keys.join(" or ")),
         }
     }
 }

@@ -52,10 +52,15 @@ fn prune(args: &Args, intent: Intent, shared: &Shared, sources: &Sources, moment
     if shared.hosts.is_none() {
         report.copies = prune_copies(retention, intent, sources)?;
     }
-    let gone = report.hosts.iter().flat_map(|host| &host.backups).filter(|backup| backup.deed == Deed::Removed);
-    let (count, size) = gone.fold((0, 0), |(count, size), backup| (count + 1, size + backup.size));
+    let on_hosts = report.hosts.iter().flat_map(|host| &host.backups).map(|backup| (backup.deed, backup.size));
+    let here = report.copies.iter().map(|copy| (copy.deed, copy.size));
+    let freed = |all: &mut dyn Iterator<Item = (Deed, u64)>| {
+        all.filter(|(deed, _)| *deed == Deed::Removed).fold((0, 0), |(count, sum), (_, size)| (count + 1, sum + size))
+    };
+    let ((count, size), (copies, more)) = (freed(&mut on_hosts.into_iter()), freed(&mut here.into_iter()));
     let would = if intent == Intent::Apply { "freed" } else { "would be freed" };
-    shared.say(format_args!("{}, {} {would}", plural(count, "backup"), bytes(size)));
+    let here = if copies > 0 { format!(", here {} ({copies} of the bundle)", bytes(more)) } else { String::new() };
+    shared.say(format_args!("on hosts {} {would} ({}){here}", bytes(size), plural(count, "backup")));
     Ok(report)
 }
 

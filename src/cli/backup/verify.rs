@@ -8,7 +8,7 @@ use crate::cli::sources::Sources;
 use crate::engine::{BackupWork, Intent, Read, Reader};
 use crate::plan::backup::{Label, disagreements};
 use crate::report::{Deed, Report};
-use crate::words::Result;
+use crate::words::{Result, listed};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
@@ -35,8 +35,11 @@ pub fn run(args: &Args, shared: &Shared) -> Result<ExitCode> {
 fn reader(opener: Opener, labels: Arc<Mutex<Vec<Label>>>) -> Arc<Reader> {
     Arc::new(move |set, held, sealed| match opener.open(set, held, &sealed) {
         Ok(backup) => {
+            let removed = &backup.label.removed;
+            let note = format!("removed by hand on the host, and not in it: {}", listed(removed));
+            let note = Some(note).filter(|_| !removed.is_empty());
             labels.lock().expect("nobody panics while reading").push(backup.label);
-            Read::good(Deed::Opened)
+            Read { note, ..Read::good(Deed::Opened) }
         }
         Err(problem) => Read::bad(problem),
     })

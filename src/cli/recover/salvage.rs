@@ -72,7 +72,11 @@ impl Salvor for Salvage {
                 let locked = (set.clone(), held.clone(), sealed);
                 self.found().locked.entry(place(set)).or_insert(locked);
                 let of_key = key.and_then(|(_, key)| key.err()).map(|why| format!("; backups/key.age: {why}"));
-                useless(format!("{}{}", because(&error), of_key.unwrap_or_default()))
+                // Damaged it would have no hints.
+                let recipients = held.receipt.as_ref().map(|receipt| receipt.recipients.join(" or "));
+                let whose = recipients.filter(|keys| !keys.is_empty() && !error.hints().is_empty());
+                let whose = whose.map(|keys| format!("; the identity of {keys} opens it")).unwrap_or_default();
+                useless(format!("{}{}{whose}", because(&error), of_key.unwrap_or_default()))
             }
         }
     }

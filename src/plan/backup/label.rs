@@ -25,6 +25,9 @@ pub struct Label {
     /// Of what was read back from a host: the run whose set was live.
     #[serde(default, with = "run", skip_serializing_if = "Option::is_none")]
     pub of: Option<RunId>,
+    /// What somebody removed that had been put there, or that no link in `secrets/` leads to any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<String>,
     #[serde(rename = "file", default)]
     pub files: Vec<LabelledFile>,
 }
@@ -95,6 +98,7 @@ impl Label {
             run: run.clone(),
             why,
             of: None,
+            removed: Vec::new(),
             files: Vec::new(),
         }
     }

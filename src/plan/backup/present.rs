@@ -40,6 +40,12 @@ fn replaced<'a>(set: &'a DesiredSet, facts: &'a RootFacts) -> impl Iterator<Item
     })
 }
 
+/// Is our link gone that leads to this file of the set?
+fn is_unlinked(facts: &RootFacts, path: &str) -> bool {
+    let name = path.split('/').next().unwrap_or(path);
+    facts.manifest.files.contains_key(path) && !facts.entries.contains_key(&format!("secrets/{name}"))
+}
+
 /// Makes a backup of what was read back.
 pub fn present(
     set: &DesiredSet,
@@ -58,6 +64,8 @@ pub fn present(
         let path = match place.strip_prefix(&in_set) {
             // What stands in the place of a link hides what is in the set.
             Some(path) if replaced.iter().any(|name| path.split('/').next() == Some(name)) => continue,
+            // Nor does anybody see what no link leads to.
+            Some(path) if is_unlinked(facts, path) => continue,
             Some(path) => path.to_owned(),
             None => place.strip_prefix("secrets/").unwrap_or(&place).to_owned(),
         };
@@ -66,6 +74,7 @@ pub fn present(
     }
     let mut label = Label::empty(set, run, why, purpose.bundle_id);
     label.of = policy::run_of_set(live);
+    label.removed = facts.manifest.files.keys().filter(|path| !files.contains_key(*path)).cloned().collect();
     label.files =
         files.iter().map(|(path, content)| labelled(set, facts, path, &places[path], content, purpose)).collect();
     let vault_password = set.vault_password.clone();

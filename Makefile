@@ -28,6 +28,7 @@ bench:
 
 check:
 	$(CARGO) clippy --all-targets --locked -- -D warnings
+	$(CARGO) clippy --all-targets --locked --no-default-features -- -D warnings
 	$(CARGO) fmt --check
 	shellcheck -s sh src/remote/program.sh
 	shellcheck tests/install.sh .ci/run

@@ -9,6 +9,8 @@ mod prunable;
 mod receipt;
 mod rehearsal;
 mod retention;
+#[cfg(test)]
+mod tests;
 mod which;
 mod why;
 

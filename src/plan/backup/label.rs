@@ -25,7 +25,7 @@ pub struct Label {
     /// Of what was read back from a host: the run whose set was live.
     #[serde(default, with = "run", skip_serializing_if = "Option::is_none")]
     pub of: Option<RunId>,
-    /// What somebody removed that had been put there, or that no link in `secrets/` leads to any more.
+    /// What had been put there, and somebody removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<String>,
     #[serde(rename = "file", default)]
@@ -52,7 +52,7 @@ pub struct LabelledFile {
     /// Key -> the layer that gave its value, where that is not the common one: `groups/web`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<String, String>,
-    /// It was not what had been put there: somebody changed it on the host.
+    /// It was not what had been put there, or no link led to it: somebody changed it on the host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub edited: bool,
 }

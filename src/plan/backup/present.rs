@@ -64,8 +64,6 @@ pub fn present(
         let path = match place.strip_prefix(&in_set) {
             // What stands in the place of a link hides what is in the set.
             Some(path) if replaced.iter().any(|name| path.split('/').next() == Some(name)) => continue,
-            // Nor does anybody see what no link leads to.
-            Some(path) if is_unlinked(facts, path) => continue,
             Some(path) => path.to_owned(),
             None => place.strip_prefix("secrets/").unwrap_or(&place).to_owned(),
         };
@@ -98,7 +96,7 @@ fn labelled(
         mode: stat.map_or(policy::FILE, |stat| stat.mode),
         owner: stat.map_or_else(|| "root".to_owned(), |stat| stat.user.clone()),
         group: stat.map_or_else(|| "root".to_owned(), |stat| stat.group.clone()),
-        edited: !is_ours,
+        edited: !is_ours || is_unlinked(facts, path),
         ..LabelledFile::of(path, sha256, wanted)
     }
 }

@@ -2,13 +2,13 @@
 
 use crate::bundle::{Bundle, BundleFile, Unlock, copies_beside};
 use crate::cli::confirm::Consent;
+use crate::cli::fleet::Moment;
 use crate::cli::last_seen::LastSeen;
 use crate::cli::moment_given::MomentGiven;
 use crate::cli::option_value::option_value;
 use crate::cli::shared::print_note;
 use crate::cli::{Shared, under_way, unlock};
 use crate::words::{Error, Result, RunId, plural};
-use chrono::Utc;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -36,70 +36,99 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
     let consent = Consent::of(shared, "restoring puts older secrets over newer ones")?;
     let path = shared.project()?.bundle;
     let unlock = unlock::unlock(shared, &path)?;
-    match BundleFile::open(&path, &unlock) {
-        Ok((file, bundle)) => restore(&args, consent, file, bundle, &unlock, shared),
+    let wanted = Wanted { args, consent, unlock, shared, moment: Moment::now() };
+    match BundleFile::open(&path, &wanted.unlock) {
+        Ok((file, bundle)) => wanted.restore(file, bundle),
         Err(error) => {
             print_note(shared, &format!("{error}: the copy takes its place"));
-            replace(&args, consent, &path, &unlock, shared)
+            wanted.replace(&path)
         }
     }
 }
 
-fn restore(
-    args: &Args,
+/// What is asked for, and by whom.
+struct Wanted<'a> {
+    args: Args,
     consent: Consent,
-    file: BundleFile,
-    mut bundle: Bundle,
-    unlock: &Unlock,
-    shared: &Shared,
-) -> Result<()> {
-    let mut last_seen = LastSeen::of(file.path())?;
-    last_seen.check(&bundle)?;
-    if let Some(rotation) = bundle.rotation() {
-        return Err(under_way::refusal(rotation, file.path()));
-    }
-    let (run, _, old) = open(args, file.path(), bundle.generation(), unlock)?;
-    if old.id() != bundle.id() {
-        return Err(Error::new(format!("copy {run} is of another bundle ({}); nothing was changed", old.id())));
-    }
-    let changed = bundle.take_values_of(&old, Utc::now());
-    consent.ask(&format!("{} will be as in copy {run}: go on?", plural(changed, "secret")))?;
-    let mut file = file;
-    if !shared.check && bundle.is_changed() {
-        let now = super::super::fleet::Moment::now();
-        file.keep_copy(&RunId::new(bundle.generation(), now.now, now.random))?;
-        file.save(&mut bundle)?;
-        last_seen.record_saved(&bundle)?;
-    }
-    told(&run, changed, &bundle, file.path(), shared)
+    unlock: Unlock,
+    shared: &'a Shared,
+    moment: Moment,
 }
 
-/// The bundle is gone, or nothing opens it: the copy is all there is.
-fn replace(args: &Args, consent: Consent, path: &Path, unlock: &Unlock, shared: &Shared) -> Result<()> {
-    let (run, _, mut old) = open(args, path, u64::MAX, unlock)?;
-    let seen = LastSeen::before(path)?;
-    // age proves what was sealed, not by whom.
-    if seen.as_ref().is_some_and(|(id, _)| !id.is_empty() && id != old.id()) {
-        return Err(Error::new(format!("copy {run} is of another bundle ({}); nothing was changed", old.id())));
-    }
-    consent.ask(&format!("copy {run} will be the bundle: go on?"))?;
-    // Hosts and this machine refuse what is older than what they have seen.
-    old.succeed(seen.map_or(0, |(_, generation)| generation));
-    let count = old.secrets().len();
-    if !shared.check {
-        let aside = aside(path, &run)?;
-        BundleFile::create(path, &mut old, unlock).inspect_err(|_| {
-            // As it was.
-            if let Some(aside) = &aside {
-                let _ = std::fs::rename(aside, path);
-            }
-        })?;
-        LastSeen::of(path)?.record_saved(&old)?;
-        if let Some(aside) = aside {
-            print_note(shared, &format!("what was there is {} now", aside.display()));
+impl Wanted<'_> {
+    fn restore(&self, mut file: BundleFile, mut bundle: Bundle) -> Result<()> {
+        let mut last_seen = LastSeen::of(file.path())?;
+        last_seen.check(&bundle)?;
+        if let Some(rotation) = bundle.rotation() {
+            return Err(under_way::refusal(rotation, file.path()));
         }
+        let (run, old) = self.open(file.path(), bundle.generation())?;
+        if old.id() != bundle.id() {
+            return Err(of_another_bundle(&run, &old));
+        }
+        let changed = bundle.take_values_of(&old, self.moment.now);
+        self.consent.ask(&format!("{} will be as in copy {run}: go on?", plural(changed, "secret")))?;
+        if !self.shared.check && bundle.is_changed() {
+            file.keep_copy(&RunId::new(bundle.generation(), self.moment.now, self.moment.random))?;
+            file.save(&mut bundle)?;
+            last_seen.record_saved(&bundle)?;
+        }
+        told(&run, changed, &bundle, file.path(), self.shared)
     }
-    told(&run, count, &old, path, shared)
+
+    /// The bundle is gone, or nothing opens it: the copy is all there is.
+    fn replace(&self, path: &Path) -> Result<()> {
+        let (run, mut old) = self.open(path, u64::MAX)?;
+        let seen = LastSeen::before(path)?;
+        // age proves what was sealed, not by whom.
+        if seen.as_ref().is_some_and(|(id, _)| !id.is_empty() && id != old.id()) {
+            return Err(of_another_bundle(&run, &old));
+        }
+        self.consent.ask(&format!("copy {run} will be the bundle: go on?"))?;
+        // Hosts and this machine refuse what is older than what they have seen.
+        old.succeed(seen.map_or(0, |(_, generation)| generation));
+        let count = old.secrets().len();
+        if !self.shared.check {
+            let aside = aside(path, &run)?;
+            BundleFile::create(path, &mut old, &self.unlock).inspect_err(|_| {
+                // As it was.
+                if let Some(aside) = &aside {
+                    let _ = std::fs::rename(aside, path);
+                }
+            })?;
+            LastSeen::of(path)?.record_saved(&old)?;
+            if let Some(aside) = aside {
+                print_note(self.shared, &format!("what was there is {} now", aside.display()));
+            }
+        }
+        told(&run, count, &old, path, self.shared)
+    }
+
+    /// The copy that is meant, opened.
+    fn open(&self, path: &Path, generation: u64) -> Result<(RunId, Bundle)> {
+        let copies = copies_beside(path)?;
+        let is_meant = |run: &RunId| match (&self.args.run, &self.args.at) {
+            (Some(wanted), _) => run == wanted,
+            (None, Some(at)) => run.time() <= at.time(self.moment.now),
+            (None, None) => run.generation() < generation,
+        };
+        let Some((run, copy, _)) = copies.iter().rfind(|(run, ..)| is_meant(run)) else {
+            let known: Vec<String> = copies.iter().map(|(run, ..)| run.to_string()).collect();
+            let hint = match known.is_empty() {
+                true => {
+                    "copies are kept in backups/bundle/ by `rotate` and `backup`; git may have older files".to_owned()
+                }
+                false => format!("there are, the newest last: {}", known.join(", ")),
+            };
+            return Err(Error::new("there is no such copy of the bundle; nothing was changed").hint(hint));
+        };
+        let (_, bundle) = BundleFile::open(copy, &self.unlock)?;
+        Ok((run.clone(), bundle))
+    }
+}
+
+fn of_another_bundle(run: &RunId, old: &Bundle) -> Error {
+    Error::new(format!("copy {run} is of another bundle ({}); nothing was changed", old.id()))
 }
 
 /// Moves what does not open out of the way.
@@ -114,29 +143,6 @@ fn aside(path: &Path, run: &RunId) -> Result<Option<PathBuf>> {
     }
     std::fs::rename(path, &aside).map_err(|e| Error::new(format!("moving {}", path.display())).because(e))?;
     Ok(Some(aside))
-}
-
-fn open(args: &Args, path: &Path, generation: u64, unlock: &Unlock) -> Result<(RunId, PathBuf, Bundle)> {
-    let copies = copies_beside(path)?;
-    let now = Utc::now();
-    let is_meant = |run: &RunId| match (&args.run, &args.at) {
-        (Some(wanted), _) => run == wanted,
-        (None, Some(at)) => run.time() <= at.time(now),
-        (None, None) => run.generation() < generation,
-    };
-    let Some((run, copy, _)) = copies.iter().rfind(|(run, ..)| is_meant(run)) else {
-        let known: Vec<String> = copies.iter().map(|(run, ..)| run.to_string()).collect();
-        return Err(Error::new("there is no such copy of the bundle; nothing was changed").hint(
-            match known.is_empty() {
-                true => {
-                    "copies are kept in backups/bundle/ by `rotate` and `backup`; git may have older files".to_owned()
-                }
-                false => format!("there are, the newest last: {}", known.join(", ")),
-            },
-        ));
-    };
-    let (_, bundle) = BundleFile::open(copy, unlock)?;
-    Ok((run.clone(), copy.clone(), bundle))
 }
 
 fn told(run: &RunId, changed: usize, bundle: &Bundle, path: &Path, shared: &Shared) -> Result<()> {

@@ -22,10 +22,11 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
     let bundle = &mut opened.bundle;
     // All are looked up before one is changed.
     let values = names.iter().map(|name| earlier(bundle, name, args.to)).collect::<Result<Vec<Secret>>>()?;
+    let now = Utc::now();
     let mut told = Vec::new();
     let mut changes = Vec::new();
     for (name, value) in names.iter().zip(values) {
-        let change = if bundle.set(name, value, Utc::now()) { "reverted" } else { "unchanged" };
+        let change = if bundle.set(name, value, now) { "reverted" } else { "unchanged" };
         told.push(format!("{name}: {change}"));
         changes.push(json!({ "secret": name.to_string(), "change": change }));
     }

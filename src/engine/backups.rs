@@ -224,7 +224,12 @@ impl Visit {
             let set = Arc::new(self.plan.sets[index].clone());
             let root = &facts.roots[index];
             let held = backup::held(&set, root, &self.run.purpose());
-            for one in which.of(&held, root.live_run().as_ref()) {
+            let chosen = which.of(&held, root.live_run().as_ref());
+            let newest = chosen.last().map(|one| one.run.clone()).filter(|_| *which == Which::Newest);
+            for one in held.iter().filter(|one| newest.as_ref().is_some_and(|newest| one.run > *newest)) {
+                self.pass_over(&set.root.join(&one.path), one.standing);
+            }
+            for one in chosen {
                 let bytes = self.sealed(talk, index, one).await;
                 let read = match bytes {
                     Ok(sealed) => {
@@ -236,14 +241,28 @@ impl Visit {
                     Err(failure) if one.standing == Standing::Damaged => Read::bad(failure.message),
                     Err(failure) => return Err(failure),
                 };
-                let path = set.root.join(&one.path);
-                let report = self.report.backups.iter_mut().find(|report| report.path == path);
-                let report = report.expect("what is held was listed");
+                let report = self.reported(&set.root.join(&one.path));
                 (report.deed, report.problem, report.note) = (read.deed, read.problem, read.note);
                 first_failure = first_failure.or(read.failure);
             }
         }
         first_failure.map_or(Ok(()), |message| Err(Failure::new(Phase::Exec, message)))
+    }
+
+    /// Tells of one that is newer than the one that is taken.
+    pub(super) fn pass_over(&mut self, path: &str, standing: Standing) {
+        let report = self.reported(path);
+        match standing {
+            // Left of the bundle that was here before.
+            Standing::Foreign => report.note = Some("another bundle's: passed over".to_owned()),
+            _ => report.problem = Some(format!("{standing}: passed over, and an earlier one was taken")),
+        }
+    }
+
+    /// What is said of a backup.
+    pub(super) fn reported(&mut self, path: &str) -> &mut BackupReport {
+        let report = self.report.backups.iter_mut().find(|report| report.path == path);
+        report.expect("what is held was listed")
     }
 
     /// Reads one back and opens it here. Within: what is wrong with it.

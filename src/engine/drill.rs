@@ -3,10 +3,10 @@
 use super::backups::BackupOpener;
 use super::talk::Talk;
 use super::{Intent, Stop, Visit, interrupted, patience};
-use crate::plan::backup::{self, Backup, Standing};
+use crate::plan::backup::{self, Backup};
 use crate::plan::{DesiredSet, HostFacts, Transaction};
 use crate::remote;
-use crate::report::{BackupReport, Deed};
+use crate::report::Deed;
 use crate::words::{Failure, Phase};
 use std::sync::Arc;
 
@@ -75,16 +75,6 @@ impl Visit {
         Ok(None)
     }
 
-    /// Tells of one that is newer than the one that is rehearsed.
-    fn pass_over(&mut self, path: &str, standing: Standing) {
-        let report = self.reported(path);
-        match standing {
-            // Left of the bundle that was here before.
-            Standing::Foreign => report.note = Some("another bundle's: passed over".to_owned()),
-            _ => report.problem = Some(format!("{standing}: passed over, and an earlier one was taken")),
-        }
-    }
-
     /// Sends what was opened, and compares what came of it.
     async fn rehearse(
         &mut self,
@@ -130,11 +120,5 @@ impl Visit {
             ),
             false => failure,
         })
-    }
-
-    /// What is said of a backup.
-    fn reported(&mut self, path: &str) -> &mut BackupReport {
-        let report = self.report.backups.iter_mut().find(|report| report.path == path);
-        report.expect("what is held was listed")
     }
 }

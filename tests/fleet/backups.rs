@@ -378,6 +378,12 @@ fn the_newest_good_one_is_never_pruned() {
     for damaged in &runs[1..] {
         web1.sh(&format!("truncate -s -1 {}", place(damaged)));
     }
+    let verified = ws.json(&["backup", "verify", "--newest"], 3);
+    assert_eq!(
+        told(&verified, "web1"),
+        ["none setup intact", "opened deploy intact", "none deploy damaged", "none deploy damaged"]
+    );
+    assert!(backups(&verified, "web1")[3]["problem"].as_str().unwrap().contains("passed over"), "{verified:#}");
     ws.json(&["backup", "prune", "--keep", "1", "--yes"], 0);
     // The newest, which is bad and of the live set; and the newest that is good.
     assert_eq!(sealed(web1), [format!("{}.tar.gz.age", runs[0]), format!("{}.tar.gz.age", runs[2])]);

@@ -2,8 +2,7 @@
 //! there. Nothing is ever unpacked to a disk. Equal contents give equal bytes.
 
 use super::layout::Place;
-use crate::words::{Error, Result, Secret, printable};
-use flate2::bufread::GzDecoder;
+use crate::words::{self, Error, Result, Secret, printable};
 use flate2::{Compression, GzBuilder};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -83,28 +82,11 @@ pub fn pack(entries: &Entries) -> Result<Zeroizing<Vec<u8>>> {
     gzip(&clear).map_err(|e| Error::new("packing the bundle").because(e))
 }
 
-/// Undoes one gzip member, which must be all there is.
 fn gunzip(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-    if !bytes.starts_with(b"\x1f\x8b") {
-        return Err(Error::new("what is sealed in it is not a gzipped tar")
-            .hint("made by hand? pack it with `tar cz bundle.toml services | age ...`"));
-    }
-    // The trailer says the size; a right size means no copies are left behind by a growing buffer.
-    let trailer = bytes.last_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size) as usize);
-    // It may lie: nothing is deflated to less than a 1032nd.
-    let size = trailer.min(LARGEST).min(bytes.len().saturating_mul(1032));
-    let mut clear = Zeroizing::new(Vec::with_capacity(size + 1));
-    let mut decoder = GzDecoder::new(bytes);
-    let read = decoder.by_ref().take(LARGEST as u64 + 1).read_to_end(&mut clear);
-    read.map_err(|_| Error::new("the gzip inside is damaged"))?;
-    if clear.len() > LARGEST {
-        return Err(Error::new("the archive inside is larger than 64 MiB"));
-    }
-    match decoder.into_inner() {
-        [] => Ok(clear),
-        rest => Err(Error::new(format!("{} bytes follow the archive inside", rest.len()))
-            .hint("a bundle holds one gzipped tar and nothing behind it")),
-    }
+    words::gunzip(bytes, LARGEST).map_err(|error| match bytes.starts_with(b"\x1f\x8b") {
+        true => error,
+        false => error.hint("made by hand? pack it with `tar cz bundle.toml services | age ...`"),
+    })
 }
 
 fn gzip(clear: &[u8]) -> std::io::Result<Zeroizing<Vec<u8>>> {

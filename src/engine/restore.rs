@@ -8,7 +8,8 @@ use crate::plan::backup::{self, Backup, HeldBackup, Why};
 use crate::plan::restore::{Restore, Source, as_found, is_sealed_as_it_is};
 use crate::plan::{Change, DesiredSet, HostFacts, RootFacts, Transaction};
 use crate::transport::Connection;
-use crate::words::{Failure, Phase, RunId};
+use crate::words::{Failure, Phase, RunId, Secret};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is to be brought back, and how a copy is opened.
@@ -113,14 +114,15 @@ impl Visit {
         let want = Restore::of_set(set, root, &name);
         let sizes = want.files.iter().filter_map(|file| root.entries.get(&format!("secrets/{name}/{}", file.path)));
         let bytes = sizes.map(|stat| stat.size + 1536).sum::<u64>() + 64 * 1024;
-        let names = [format!("secrets/{name}")];
-        let read = talk.read(self.stop.clone(), self.run.look, index, &names, bytes).await?;
-        let want = Restore::with_contents(want, &name, read, &*self.run.fingerprint)?;
-        let run: RunId =
-            name.trim_start_matches('.').parse().map_err(|_| Failure::new(Phase::Exec, "a set without a run"))?;
         let is_kept = is_sealed_as_it_is(set, root, &self.run.purpose());
         let needs_present = !is_kept || !restore.services.is_empty();
-        let present = if needs_present { Some(self.present(talk, index, set, root).await?) } else { None };
+        let (live, more) = if needs_present { backup::names_of_present(set, root)? } else { (Vec::new(), 0) };
+        let names = [vec![format!("secrets/{name}")], live].concat();
+        let mut read = talk.read(self.stop.clone(), self.run.look, index, &names, bytes + more).await?;
+        let want = Restore::with_contents(want, &name, &mut read, &*self.run.fingerprint)?;
+        let present = needs_present.then(|| self.replaced(set, root, read));
+        let run: RunId =
+            name.trim_start_matches('.').parse().map_err(|_| Failure::new(Phase::Exec, "a set without a run"))?;
         if restore.services.is_empty() {
             return Ok(Return { want, before: Some(name), replaced: present, run: Some(run) });
         }
@@ -191,7 +193,12 @@ impl Visit {
     ) -> Result<Backup, Failure> {
         let (names, bytes) = backup::names_of_present(set, root)?;
         let read = talk.read(self.stop.clone(), self.run.look, index, &names, bytes).await?;
-        Ok(backup::present(set, root, &self.run.id.just_before(), Why::Replaced, read, &self.run.purpose()))
+        Ok(self.replaced(set, root, read))
+    }
+
+    /// What was read back, as a backup of what goes out of sight.
+    fn replaced(&self, set: &DesiredSet, root: &RootFacts, read: BTreeMap<String, Secret>) -> Backup {
+        backup::present(set, root, &self.run.id.just_before(), Why::Replaced, read, &self.run.purpose())
     }
 
     fn plan_returns(&self, facts: &HostFacts, returns: &[Option<Return>]) -> Result<Vec<Transaction>, Failure> {

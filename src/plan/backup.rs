@@ -15,8 +15,7 @@ mod which;
 mod why;
 
 use super::{DesiredSet, policy};
-use crate::words::{Error, Mode, Result, RunId, Secret};
-use flate2::bufread::GzDecoder;
+use crate::words::{Error, Mode, Result, RunId, Secret, gunzip};
 use std::collections::BTreeMap;
 use std::io::Read;
 use zeroize::Zeroizing;
@@ -121,14 +120,7 @@ impl Backup {
 }
 
 fn entries(packed: &[u8]) -> Result<BTreeMap<String, Secret>> {
-    let damaged = |_| Error::new("what is sealed in it is not a gzipped tar");
-    // The trailer says the size; it may lie, and nothing is deflated to less than a 1032nd.
-    let trailer = packed.last_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size) as usize);
-    let mut clear = Zeroizing::new(Vec::with_capacity(trailer.min(LARGEST).min(packed.len().saturating_mul(1032)) + 1));
-    GzDecoder::new(packed).take(LARGEST as u64 + 1).read_to_end(&mut clear).map_err(damaged)?;
-    if clear.len() > LARGEST {
-        return Err(Error::new("what is sealed in it is larger than 256 MiB"));
-    }
+    let clear = gunzip(packed, LARGEST)?;
     files_in(tar::Archive::new(&clear[..]), clear.len(), true)
 }
 

@@ -182,14 +182,14 @@ impl Restore {
         DesiredSet { files: files.collect(), ..set.clone() }
     }
 
-    /// The same with the contents that were read back: what lay in the set's directory.
+    /// The same with the contents that were read back: takes what lay in the set's directory.
     ///
     /// # Errors
     /// When they are not what the host said a moment ago.
     pub fn with_contents(
         want: DesiredSet,
         name: &str,
-        mut read: BTreeMap<String, Secret>,
+        read: &mut BTreeMap<String, Secret>,
         fingerprint: &dyn Fn(&[u8]) -> String,
     ) -> Result<DesiredSet, Failure> {
         let changed = || {

@@ -5,7 +5,7 @@
 mod backups;
 mod restore;
 
-use super::backup::{Backup, Receipt, Why};
+use super::backup::{Backup, Why};
 use super::difference::{Difference, Place, can_travel, is_lock_record};
 use super::policy::{self, on_the_wire};
 use super::refusal::refuse;
@@ -179,28 +179,10 @@ impl<'a> Builder<'a> {
     /// What belongs to a live set that is right, and is gone: its sealed copy, and the highest generation seen.
     fn lost_records(&mut self, puts: &mut Vec<Put>) -> Result<(), Failure> {
         if let Some(run) = self.is.unsealed_run() {
-            self.stage_copy(puts, &run)?;
+            self.stage_copy(puts, "sealed", &run)?;
         }
         let lost = self.is.facts.generation.is_none();
         self.stage(puts, "generation", ".distribute/generation".to_owned(), self.generation(), lost);
-        Ok(())
-    }
-
-    /// The sealed copy of what is wanted, as that run's. The receipt first: a copy without one is a copy that nobody vouches for.
-    fn stage_copy(&mut self, puts: &mut Vec<Put>, run: &RunId) -> Result<(), Failure> {
-        let purpose = self.is.purpose;
-        let backup = Backup::of_set(self.is.want, run, purpose.why, purpose.bundle_id);
-        self.stage_backup(puts, "sealed", &backup)
-    }
-
-    fn stage_backup(&mut self, puts: &mut Vec<Put>, staged: &str, backup: &Backup) -> Result<(), Failure> {
-        let failed = |error: crate::words::Error| Failure::new(Phase::Stage, error.to_string());
-        let sealed = (self.is.purpose.seal)(backup).map_err(failed)?;
-        let receipt = Receipt::of(backup, &sealed, self.is.purpose);
-        let run = &backup.label.run;
-        let place = format!(".distribute/{}", policy::receipt_name(run));
-        self.stage(puts, &format!("receipt-{staged}"), place, text(format!("{receipt}\n")), true);
-        self.stage(puts, staged, format!("backups/{}", policy::backup_name(run)), Secret::new(sealed), true);
         Ok(())
     }
 
@@ -227,31 +209,11 @@ impl<'a> Builder<'a> {
             true,
         );
         self.stage_previous(puts);
-        self.stage_copy(puts, self.is.purpose.run)?;
+        self.stage_copy(puts, "sealed", self.is.purpose.run)?;
         self.stage(puts, "generation", ".distribute/generation".to_owned(), self.generation(), true);
         puts.push(Put { staged: "set".to_owned(), step: Step::Set(set.clone()) });
         self.out.staged.push(Staged::Link { path: "data".to_owned(), target: set });
         Ok(())
-    }
-
-    /// The set before as it is: it lies there, with its manifest. This run has a sealed copy of it as of any other set, so that it can be told
-    /// and found by this run; its own is made again if it is gone.
-    fn stage_set_before(&mut self, puts: &mut Vec<Put>, set: String) -> Result<(), Failure> {
-        self.stage_previous(puts);
-        self.stage_copy(puts, self.is.purpose.run)?;
-        if let Some(run) = self.lost_copy(&set) {
-            let again = Backup::of_set(self.is.want, &run, self.is.purpose.why, self.is.purpose.bundle_id);
-            self.stage_backup(puts, "again", &again)?;
-        }
-        let copy = self.is.purpose.run.clone();
-        puts.push(Put { staged: String::new(), step: Step::Return { set: set.clone(), copy } });
-        self.out.staged.push(Staged::Link { path: "data".to_owned(), target: set });
-        Ok(())
-    }
-
-    /// The run of a set whose sealed copy, or what was recorded of it, is gone.
-    fn lost_copy(&self, set: &str) -> Option<RunId> {
-        policy::run_of_set(set).filter(|run| self.is.paths_of_backup(run).len() < 2)
     }
 
     fn stage_previous(&mut self, puts: &mut Vec<Put>) {

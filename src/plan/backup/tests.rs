@@ -27,8 +27,7 @@ fn what_was_packed_is_unpacked() {
 #[test]
 fn stock_tar_sees_the_set_and_nothing_else() {
     let packed = packed(&backup(&[("aws.env", "A=1\n"), ("tls/key", "k")]));
-    let mut clear = Vec::new();
-    GzDecoder::new(packed.expose()).read_to_end(&mut clear).unwrap();
+    let clear = gunzip(packed.expose(), LARGEST).unwrap();
     let names = |archive: &mut tar::Archive<&[u8]>| -> Vec<String> {
         archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect()
     };
@@ -68,7 +67,7 @@ fn what_its_label_does_not_say_is_refused() {
 fn nothing_that_was_cut_or_altered_is_taken() {
     let packed = packed(&backup(&[("aws.env", "A=1\n")]));
     let packed = packed.expose();
-    for length in 0..packed.len() - 8 {
+    for length in 0..packed.len() {
         assert!(Backup::unpack(&packed[..length]).is_err(), "cut at {length}");
     }
     for other in [&b""[..], b"A=1\n", b"\x1f\x8b", &[0; 4096]] {

@@ -1,9 +1,9 @@
 //! Transactions that touch nothing but backups: one more, or some fewer.
 
-use super::{Builder, Transaction};
+use super::{Builder, Put, Transaction, text};
 use crate::plan::backup::{Backup, HeldBackup, Receipt, Standing};
 use crate::plan::{DesiredSet, Purpose, RootFacts, Staged, Step, policy};
-use crate::words::{Failure, Phase, RunId};
+use crate::words::{Failure, Phase, RunId, Secret};
 
 impl Transaction {
     /// Puts a backup beside the others, and removes what is one too many then.
@@ -75,5 +75,26 @@ impl Transaction {
             receipt: Some(receipt),
         };
         receipts.map(held).collect()
+    }
+}
+
+impl Builder<'_> {
+    /// The sealed copy of what is wanted, as that run's; `staged` is what it is called on its way.
+    pub(super) fn stage_copy(&mut self, puts: &mut Vec<Put>, staged: &str, run: &RunId) -> Result<(), Failure> {
+        let purpose = self.is.purpose;
+        let backup = Backup::of_set(self.is.want, run, purpose.why, purpose.bundle_id);
+        self.stage_backup(puts, staged, &backup)
+    }
+
+    /// The receipt first: a copy without one is a copy that nobody vouches for.
+    pub(super) fn stage_backup(&mut self, puts: &mut Vec<Put>, staged: &str, backup: &Backup) -> Result<(), Failure> {
+        let failed = |error: crate::words::Error| Failure::new(Phase::Stage, error.to_string());
+        let sealed = (self.is.purpose.seal)(backup).map_err(failed)?;
+        let receipt = Receipt::of(backup, &sealed, self.is.purpose);
+        let run = &backup.label.run;
+        let place = format!(".distribute/{}", policy::receipt_name(run));
+        self.stage(puts, &format!("receipt-{staged}"), place, text(format!("{receipt}\n")), true);
+        self.stage(puts, staged, format!("backups/{}", policy::backup_name(run)), Secret::new(sealed), true);
+        Ok(())
     }
 }

@@ -3,10 +3,11 @@
 //! Until the rename the old file is untouched, whatever fails.
 
 use super::archive;
-use super::opened::{Bundle, checked_recipients};
+use super::opened::Bundle;
 use super::sealed::{self, Sealed};
 use super::unlock::{OpenedBy, Unlock};
 use crate::words::{Error, Result, Secret, Temporary, sweep, sync_directory};
+use age::x25519;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read};
@@ -172,18 +173,17 @@ impl BundleFile {
     }
 
     fn seal(&self, bundle: &Bundle, clear: &[u8]) -> Result<Vec<u8>> {
-        let recipients = checked_recipients(bundle.recipients().to_vec())?;
-        if !recipients.is_empty() {
-            let recipients: Result<Vec<_>> = recipients.iter().map(|text| sealed::recipient(text)).collect();
-            return sealed::seal_to_recipients(clear, &recipients?);
+        let recipients = checked_recipients(bundle)?;
+        match recipients.is_empty() {
+            true => sealed::seal_to_password(clear, self.password()?),
+            false => sealed::seal_to_recipients(clear, &recipients),
         }
-        sealed::seal_to_password(clear, self.password()?)
     }
 
     /// Could it be opened again, and is there what it would be sealed with?
     fn refuse_unsealable(&self, bundle: &Bundle) -> Result<()> {
         bundle.refuse_too_many_keys()?;
-        match checked_recipients(bundle.recipients().to_vec())?.is_empty() {
+        match checked_recipients(bundle)?.is_empty() {
             true => self.password().map(drop),
             false => Ok(()),
         }
@@ -225,6 +225,11 @@ impl BundleFile {
                 .hint("do the same again: it starts from the file as it is now")),
         }
     }
+}
+
+/// What it is sealed to; an unknown kind is refused before anything is made.
+fn checked_recipients(bundle: &Bundle) -> Result<Vec<x25519::Recipient>> {
+    bundle.recipients().iter().map(|recipient| sealed::recipient(&recipient.key)).collect()
 }
 
 /// An advisory lock on the bundle itself, so that nothing is left lying about. Whoever locked a file that was replaced
@@ -292,6 +297,7 @@ fn hash(bytes: &[u8]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::super::opened::new_identity;
+    use super::super::recipient::Recipient;
     use super::*;
     use chrono::DateTime;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -308,7 +314,9 @@ mod tests {
             let recipient = sealed::identities(key.expose()).unwrap()[0].to_public().to_string();
             let place =
                 Self { directory: tempfile::tempdir().unwrap(), unlock: Unlock::new().identity_given("key", key) };
-            let mut bundle = Bundle::create(vec![recipient], DateTime::UNIX_EPOCH, &mut system_random).unwrap();
+            let mut bundle =
+                Bundle::create(vec![Recipient::new(&recipient).unwrap()], DateTime::UNIX_EPOCH, &mut system_random)
+                    .unwrap();
             set(&mut bundle, "0");
             BundleFile::create(&place.path(), &mut bundle, &place.unlock).unwrap();
             place

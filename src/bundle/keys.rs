@@ -39,7 +39,7 @@ impl Bundle {
     pub fn seal_backup(&self, clear: &[u8]) -> Result<Vec<u8>> {
         let key = self.backup_key.as_ref().ok_or_else(|| lacking("backup key"))?;
         let own = sealed::identities(key.expose())?.into_iter().map(|identity| Ok(identity.to_public()));
-        let recipients = own.chain(self.record.recipients.iter().map(|text| sealed::recipient(text)));
+        let recipients = own.chain(self.record.recipients.iter().map(|one| sealed::recipient(&one.key)));
         sealed::seal_to_recipients(clear, &recipients.collect::<Result<Vec<_>>>()?)
     }
 

@@ -5,6 +5,7 @@ use super::archive::Entries;
 use super::documents::Documents;
 use super::env_file::EnvFile;
 use super::layout::{Document, Place, Scope, SecretName};
+use super::recipient::Recipient;
 use super::record::{Metadata, Record};
 use super::sealed;
 use crate::words::{Error, FileName, GroupName, HostName, KeyName, Random, Result, Secret, ServiceName};
@@ -46,10 +47,10 @@ impl fmt::Debug for Bundle {
 
 impl Bundle {
     /// A new, empty bundle; its first save makes it generation 1. Without recipients it is sealed with the password.
-    pub fn create(recipients: Vec<String>, created: DateTime<Utc>, random: Random) -> Result<Self> {
+    pub fn create(recipients: Vec<Recipient>, created: DateTime<Utc>, random: Random) -> Result<Self> {
         let mut record = Record::default();
         record.created = Some(created);
-        record.recipients = checked_recipients(recipients)?;
+        record.recipients = distinct(recipients);
         let mut bundle = Self::with_record(record, random);
         bundle.complete(random);
         bundle.is_changed = true;
@@ -164,7 +165,7 @@ impl Bundle {
     }
 
     /// The public keys it is sealed to; none when it is sealed with a password.
-    pub fn recipients(&self) -> &[String] {
+    pub fn recipients(&self) -> &[Recipient] {
         &self.record.recipients
     }
 
@@ -306,6 +307,7 @@ impl Bundle {
                     metadata.rotate_every = known.rotate_every;
                     metadata.generator.clone_from(&known.generator);
                     metadata.note.clone_from(&known.note);
+                    metadata.owner.clone_from(&known.owner);
                 });
             }
         }
@@ -332,11 +334,10 @@ pub(super) fn scopes<'a>(host: &'a HostName, groups: &'a [GroupName]) -> impl It
     std::iter::once(Scope::Common).chain(groups.iter().cloned().map(Scope::Group)).chain(own)
 }
 
-/// Each checked; an unknown kind is refused before anything is made.
-pub(super) fn checked_recipients(recipients: Vec<String>) -> Result<Vec<String>> {
-    recipients.iter().try_for_each(|text| sealed::recipient(text).map(drop))?;
-    let unique: BTreeSet<_> = recipients.into_iter().collect();
-    Ok(unique.into_iter().collect())
+/// Each key once, in the order of the keys.
+fn distinct(recipients: Vec<Recipient>) -> Vec<Recipient> {
+    let by_key: BTreeMap<_, _> = recipients.into_iter().map(|recipient| (recipient.key.clone(), recipient)).collect();
+    by_key.into_values().collect()
 }
 
 /// A fresh age identity, as the text of an identity file.

@@ -1,6 +1,7 @@
 //! `bundle.toml`: what a bundle knows of itself, of hosts and of each secret; no values. Text comes in, checked fields leave,
 //! and the other way round with everything sorted. Keys that this version does not know are kept as they are.
 
+use super::recipient::Recipient;
 use super::rotation::{Revocation, Rotation};
 use crate::words::{Error, GroupName, HostName, Period, Result, Secret, ServiceName};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -25,7 +26,7 @@ pub struct Record {
     pub created: Option<DateTime<Utc>>,
     /// Empty: sealed with the password.
     #[serde(default)]
-    pub recipients: Vec<String>,
+    pub recipients: Vec<Recipient>,
     #[serde(default, with = "hex", skip_serializing_if = "Option::is_none")]
     pub fingerprint_key: Option<Secret>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -79,6 +80,9 @@ pub struct Metadata {
     pub generator: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Who answers for it: a person or a team.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// Generations of the history whose value was made by a rotation that was undone.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub dropped: BTreeSet<u64>,
@@ -184,7 +188,7 @@ pub(super) mod moment {
 }
 
 /// Times as RFC 3339 text, by the second.
-mod time {
+pub(super) mod time {
     use super::*;
 
     pub fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, to: S) -> Result<S::Ok, S::Error> {

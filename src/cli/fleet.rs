@@ -3,7 +3,7 @@
 use super::interrupt::Interrupt;
 use super::shared::{BROKEN_PIPE, Shared, print_error, print_result};
 use super::sources::Sources;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Recipient};
 use crate::engine::{self, HostPlan, Intent, Run, Work};
 use crate::inventory::Endpoint;
 use crate::plan::backup::Why;
@@ -141,7 +141,7 @@ pub fn make_run(shared: &Shared, bundle: &Bundle, login: &Login, errand: Errand,
         mac: Box::new(move |bytes| hashing.mac(bytes)),
         fingerprint: Box::new(move |bytes| fingerprinting.fingerprint(bytes)),
         why: Why::of_command(errand.command),
-        recipients: bundle.recipients().to_vec(),
+        recipients: bundle.recipients().iter().map(Recipient::word).collect(),
         seal: Box::new(move |backup| {
             let keepsake = sealing.keepsake(&backup.label.host)?;
             sealing.seal_backup(backup.pack(&keepsake)?.expose())

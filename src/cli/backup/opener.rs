@@ -64,7 +64,7 @@ impl Opener {
     /// Whose identity opens it, as far as its receipt says.
     fn who_opens(&self, held: &HeldBackup) -> String {
         let Some(receipt) = &held.receipt else { return String::new() };
-        let gone = |one: &&String| !self.bundle.recipients().contains(one);
+        let gone = |one: &&String| !self.bundle.recipients().iter().any(|known| known.word() == **one);
         let mut keys: Vec<&str> = receipt.recipients.iter().filter(gone).map(String::as_str).collect();
         keys.sort_unstable();
         // Beside another bundle's backup lies our key.

@@ -1,6 +1,6 @@
 //! `bundle create`: env files and directories of files become a new bundle. Links are refused, hidden files are skipped aloud.
 
-use crate::bundle::{Bundle, BundleFile, EnvFile, Place, SecretName, system_random};
+use crate::bundle::{Bundle, BundleFile, EnvFile, Place, Recipient, SecretName, system_random};
 use crate::cli::last_seen::LastSeen;
 use crate::cli::shared::print_note;
 use crate::cli::{Shared, unlock};
@@ -29,7 +29,8 @@ pub struct Args {
 pub fn run(args: Args, shared: &Shared) -> Result<()> {
     let path = shared.project()?.bundle;
     let now = Utc::now();
-    let mut bundle = Bundle::create(args.recipient, now, &mut system_random)?;
+    let recipients = args.recipient.iter().map(|key| Recipient::new(key)).collect::<Result<_>>()?;
+    let mut bundle = Bundle::create(recipients, now, &mut system_random)?;
     let mut seen = BTreeSet::new();
     for source in &args.sources {
         for (place, file) in found(source, shared)? {

@@ -87,7 +87,7 @@ fn as_json(file: &BundleFile, bundle: &Bundle) -> Value {
     let secrets: Vec<Value> = bundle.secrets().iter().map(|name| secret_json(bundle, name)).collect();
     json!({
         "schema": "distribute.bundle/1", "command": "bundle list", "id": bundle.id(), "generation": bundle.generation(),
-        "sealed": sealed_with(file), "recipients": bundle.recipients(), "enrolled": enrolled(bundle),
+        "sealed": sealed_with(file), "recipients": bundle.recipients().iter().map(|one| &one.key).collect::<Vec<_>>(), "enrolled": enrolled(bundle),
         "services": bundle.services(), "secrets": secrets,
     })
 }
@@ -98,11 +98,11 @@ fn secret_json(bundle: &Bundle, name: &SecretName) -> Value {
         Item::File(file) => (None, Some(file.as_str())),
     };
     let known = bundle.metadata(name).cloned().unwrap_or_default();
-    let Metadata { created, rotated, rotate_every, generator, note, .. } = known;
+    let Metadata { created, rotated, rotate_every, generator, note, owner, .. } = known;
     let time = |time: Option<DateTime<Utc>>| time.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true));
     json!({
         "name": name.to_string(), "scope": name.scope.to_string(), "service": name.service, "key": key, "file": plain,
         "created": time(created), "rotated": time(rotated), "rotate_every_seconds": rotate_every.map(Period::as_secs),
-        "generator": generator, "note": note, "earlier": bundle.earlier(name).len(),
+        "generator": generator, "note": note, "owner": owner, "earlier": bundle.earlier(name).len(),
     })
 }

@@ -43,7 +43,7 @@ impl Leak {
         if let Some(host) = hosts.iter().find(|host| host.as_str() == text) {
             return Ok(Self::Host((*host).clone()));
         }
-        if ground.bundle.recipients().iter().any(|recipient| recipient == text) {
+        if ground.bundle.recipients().iter().any(|one| one.key == text || one.name() == text) {
             return Ok(Self::Recipient(text.to_owned()));
         }
         let error = Error::new(format!("`{}` is neither a host nor a recipient of the bundle", text.escape_debug()));
@@ -52,7 +52,10 @@ impl Leak {
             None => match ground.bundle.recipients() {
                 [] => error
                     .hint("the bundle is sealed with a password: who knows it could read all: distribute rotate --all"),
-                some => error.hint(format!("recipients are {}", some.join(", "))),
+                some => error.hint(format!(
+                    "recipients are {}",
+                    some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                )),
             },
         })
     }

@@ -2,6 +2,8 @@
 
 use super::file::BundleFile;
 use super::opened::Bundle;
+use super::sealed::Sealed;
+use super::unlock::Unlock;
 use crate::words::{Error, Result, RunId, Temporary, sync_directory};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -46,6 +48,25 @@ impl BundleFile {
     /// When it is damaged, or no key at hand opens it.
     pub fn open_copy(&self, name: &RunId) -> Result<Bundle> {
         Self::open(&self.place_of_copy(name), self.unlock()).map(|(_, bundle)| bundle)
+    }
+
+    /// Seals a copy for those whom the bundle is for now; what is in it stays as it is. `before` is what opened it until now.
+    ///
+    /// # Errors
+    /// When it does not open, or cannot be written; then it stays as it is.
+    pub fn reseal_copy(&self, name: &RunId, bundle: &Bundle, before: &Unlock) -> Result<()> {
+        let path = self.place_of_copy(name);
+        let reseal = || -> Result<()> {
+            let old = std::fs::read(&path).map_err(|e| Error::new("it cannot be read").because(e))?;
+            let (clear, _) = before.open(&Sealed::read(&old)?)?;
+            let new = self.seal(bundle, &clear)?;
+            if *self.unlock().open(&Sealed::read(&new)?)?.0 != *clear {
+                return Err(Error::new("what was sealed anew does not open again"));
+            }
+            Temporary::write(&path, &new, None)?.rename()?;
+            sync_directory(&path)
+        };
+        reseal().map_err(|error| error.at(path.display()))
     }
 
     /// Removes a copy for good.

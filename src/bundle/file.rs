@@ -7,7 +7,6 @@ use super::opened::Bundle;
 use super::sealed::{self, Sealed};
 use super::unlock::{OpenedBy, Unlock};
 use crate::words::{Error, Result, Secret, Temporary, sweep, sync_directory};
-use age::x25519;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read};
@@ -92,7 +91,7 @@ impl BundleFile {
     pub fn complete(&self, bundle: &mut Bundle) -> Result<()> {
         bundle.complete(&mut system_random);
         if bundle.locked_backup_key.is_none()
-            && let Some(key) = &bundle.backup_key
+            && let Some(key) = bundle.all_backup_keys()
         {
             bundle.set_locked_backup_key(Secret::new(self.seal(bundle, key.expose())?));
         }
@@ -139,8 +138,27 @@ impl BundleFile {
         self.bytes().map(drop).map_err(|error| error.at(self.path.display()))
     }
 
+    /// From the next save on it is sealed with this password, unless it has recipients.
+    pub fn seal_with_password(&mut self, place: &str, password: Secret) {
+        self.unlock = std::mem::take(&mut self.unlock).password_given(place, password);
+        self.opened_by = OpenedBy::Password;
+    }
+
+    /// One more identity is at hand.
+    pub fn add_identity(&mut self, place: &str, identity: Secret) {
+        self.unlock = std::mem::take(&mut self.unlock).identity_given(place, identity);
+    }
+
+    /// Would something at hand open it once it is saved?
+    pub fn could_open(&self, bundle: &Bundle) -> bool {
+        match bundle.recipients() {
+            [] => self.opened_by == OpenedBy::Password && self.unlock.password().is_some(),
+            recipients => self.unlock.could_open(recipients),
+        }
+    }
+
     /// What opened it, and opens its copies.
-    pub(super) fn unlock(&self) -> &Unlock {
+    pub fn unlock(&self) -> &Unlock {
         &self.unlock
     }
 
@@ -172,8 +190,8 @@ impl BundleFile {
         Ok((next, bytes))
     }
 
-    fn seal(&self, bundle: &Bundle, clear: &[u8]) -> Result<Vec<u8>> {
-        let recipients = checked_recipients(bundle)?;
+    pub(super) fn seal(&self, bundle: &Bundle, clear: &[u8]) -> Result<Vec<u8>> {
+        let recipients = self.recipients(bundle)?;
         match recipients.is_empty() {
             true => sealed::seal_to_password(clear, self.password()?),
             false => sealed::seal_to_recipients(clear, &recipients),
@@ -183,10 +201,15 @@ impl BundleFile {
     /// Could it be opened again, and is there what it would be sealed with?
     fn refuse_unsealable(&self, bundle: &Bundle) -> Result<()> {
         bundle.refuse_too_many_keys()?;
-        match checked_recipients(bundle)?.is_empty() {
+        match self.recipients(bundle)?.is_empty() {
             true => self.password().map(drop),
             false => Ok(()),
         }
+    }
+
+    /// What it is sealed to; an unknown kind is refused before anything is made.
+    fn recipients(&self, bundle: &Bundle) -> Result<Vec<sealed::SealTo>> {
+        bundle.recipients().iter().map(|one| sealed::recipient(&one.key, self.unlock.who())).collect()
     }
 
     /// The password to seal with, for want of recipients.
@@ -225,11 +248,6 @@ impl BundleFile {
                 .hint("do the same again: it starts from the file as it is now")),
         }
     }
-}
-
-/// What it is sealed to; an unknown kind is refused before anything is made.
-fn checked_recipients(bundle: &Bundle) -> Result<Vec<x25519::Recipient>> {
-    bundle.recipients().iter().map(|recipient| sealed::recipient(&recipient.key)).collect()
 }
 
 /// An advisory lock on the bundle itself, so that nothing is left lying about. Whoever locked a file that was replaced

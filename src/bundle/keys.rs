@@ -1,6 +1,8 @@
 //! What a bundle's keys are for: short fingerprints for reports, full ones for hosts, and backups sealed without key derivation.
 
 use super::opened::{Bundle, lacking};
+use super::person::Person;
+use super::recipient::Recipient;
 use super::sealed;
 use super::unlock::Unlock;
 use crate::words::{HostName, Result, Secret};
@@ -38,9 +40,15 @@ impl Bundle {
     /// An age file that the backup key and each recipient opens alone.
     pub fn seal_backup(&self, clear: &[u8]) -> Result<Vec<u8>> {
         let key = self.backup_key.as_ref().ok_or_else(|| lacking("backup key"))?;
-        let own = sealed::identities(key.expose())?.into_iter().map(|identity| Ok(identity.to_public()));
-        let recipients = own.chain(self.record.recipients.iter().map(|one| sealed::recipient(&one.key)));
-        sealed::seal_to_recipients(clear, &recipients.collect::<Result<Vec<_>>>()?)
+        let own = sealed::identities(key.expose())?.into_iter();
+        let own = own.map(|identity| Ok(Box::new(identity.to_public()) as sealed::SealTo));
+        let others = self.backup_recipients().map(|one| sealed::recipient(&one.key, Person::default()));
+        sealed::seal_to_recipients(clear, &own.chain(others).collect::<Result<Vec<_>>>()?)
+    }
+
+    /// Who opens backups besides the backup key. No program is started for each host: whoever has a plugin's key opens `key.age`.
+    pub fn backup_recipients(&self) -> impl Iterator<Item = &Recipient> {
+        self.record.recipients.iter().filter(|one| !one.is_of_plugin())
     }
 
     /// What a backup of this host keeps of the bundle besides the values: the record, with this host's enrolment only.
@@ -59,12 +67,12 @@ impl Bundle {
     /// Why it does not open.
     pub fn open_backup(&self, bytes: &[u8], unlock: &Unlock) -> Result<zeroize::Zeroizing<Vec<u8>>, NotOpened> {
         let backup = sealed::Sealed::read(bytes).map_err(|error| NotOpened::NotSealed(error.to_string()))?;
-        let own = self.backup_key.as_ref().map(|key| sealed::identities(key.expose()));
-        let own = own.and_then(Result::ok).unwrap_or_default();
+        let keys = self.backup_key.iter().chain(self.former_backup_keys.values().rev());
+        let own: Vec<_> = keys.flat_map(|key| sealed::identities(key.expose()).unwrap_or_default()).collect();
         match backup.open_with_keys(&own) {
             Ok(clear) => Ok(clear),
             Err(sealed::Refusal::Damaged) => Err(NotOpened::Damaged),
-            Err(sealed::Refusal::Wrong) => unlock.open(&backup).map(|(clear, _)| clear).map_err(|_| NotOpened::NoKey),
+            Err(_) => unlock.open(&backup).map(|(clear, _)| clear).map_err(|_| NotOpened::NoKey),
         }
     }
 }

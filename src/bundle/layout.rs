@@ -58,6 +58,8 @@ pub enum Place {
     BackupKey,
     /// `keys/backup.age`: the same, itself locked; it goes to the hosts beside the backups.
     LockedBackupKey,
+    /// `keys/former/7`: the backup key up to that generation, for what was sealed to it.
+    FormerBackupKey(u64),
     /// The age identity made for this host.
     HostKey(HostName),
 }
@@ -72,6 +74,7 @@ impl fmt::Display for Place {
             Self::Revoking(document) => write!(f, "revoking/{document}"),
             Self::BackupKey => f.write_str("keys/backup"),
             Self::LockedBackupKey => f.write_str("keys/backup.age"),
+            Self::FormerBackupKey(generation) => write!(f, "keys/former/{generation}"),
             Self::HostKey(host) => write!(f, "keys/hosts/{host}"),
         }
     }
@@ -87,15 +90,17 @@ impl FromStr for Place {
             ["keys", "backup"] => Ok(Self::BackupKey),
             ["keys", "backup.age"] => Ok(Self::LockedBackupKey),
             ["keys", "hosts", host] => Ok(Self::HostKey(host.parse()?)),
-            ["history", generation, rest @ ..] => {
-                let number = generation.parse().ok().filter(|number: &u64| number.to_string() == **generation);
-                Ok(Self::Earlier(number.ok_or_else(|| unknown(path))?, document(path, rest)?))
-            }
+            ["keys", "former", number] => Ok(Self::FormerBackupKey(generation(path, number)?)),
+            ["history", number, rest @ ..] => Ok(Self::Earlier(generation(path, number)?, document(path, rest)?)),
             ["pending", rest @ ..] => document(path, rest).map(Self::Pending),
             ["revoking", rest @ ..] => document(path, rest).map(Self::Revoking),
             parts => document(path, parts).map(Self::Now),
         }
     }
+}
+
+fn generation(path: &str, text: &str) -> Result<u64> {
+    text.parse().ok().filter(|number: &u64| number.to_string() == text).ok_or_else(|| unknown(path))
 }
 
 fn document(path: &str, parts: &[&str]) -> Result<Document> {
@@ -227,6 +232,7 @@ mod tests {
             "revoking/hosts/web1/tls/cert.pem",
             "keys/backup",
             "keys/backup.age",
+            "keys/former/7",
             "keys/hosts/web1.example.com",
         ] {
             assert_eq!(path.parse::<Place>().unwrap().to_string(), path);
@@ -247,6 +253,7 @@ mod tests {
             "etc/passwd",
             "keys/other",
             "keys/hosts",
+            "keys/former/x",
             "history/07/services/a.env",
             "history/x/services/a.env",
             "services/-x.env",

@@ -25,6 +25,8 @@ pub struct Bundle {
     pub(super) revoking: Documents,
     pub(super) backup_key: Option<Secret>,
     pub(super) locked_backup_key: Option<Secret>,
+    /// By the last generation that had them.
+    pub(super) former_backup_keys: BTreeMap<u64, Secret>,
     pub(super) host_keys: BTreeMap<HostName, Secret>,
     /// Are its values on a disk? Those of a bundle just created are not.
     pub(super) is_stored: bool,
@@ -68,6 +70,7 @@ impl Bundle {
             revoking: Documents::default(),
             backup_key: None,
             locked_backup_key: None,
+            former_backup_keys: BTreeMap::new(),
             host_keys: BTreeMap::new(),
             is_stored: false,
             is_changed: false,
@@ -97,6 +100,10 @@ impl Bundle {
                 }
                 Place::BackupKey => bundle.backup_key = Some(identity_in(Place::BackupKey, content)?),
                 Place::LockedBackupKey => bundle.locked_backup_key = Some(content),
+                Place::FormerBackupKey(generation) => {
+                    let key = identity_in(Place::FormerBackupKey(generation), content)?;
+                    bundle.former_backup_keys.insert(generation, key);
+                }
                 Place::HostKey(host) => {
                     let key = identity_in(Place::HostKey(host.clone()), content)?;
                     bundle.host_keys.insert(host, key);
@@ -122,6 +129,8 @@ impl Bundle {
             .extend(self.revoking.contents().map(|(document, content)| (Place::Revoking(document.clone()), content)));
         entries.extend(self.backup_key.clone().map(|key| (Place::BackupKey, key)));
         entries.extend(self.locked_backup_key.clone().map(|key| (Place::LockedBackupKey, key)));
+        let former = self.former_backup_keys.iter();
+        entries.extend(former.map(|(generation, key)| (Place::FormerBackupKey(*generation), key.clone())));
         entries.extend(self.host_keys.iter().map(|(host, key)| (Place::HostKey(host.clone()), key.clone())));
         Ok(entries)
     }

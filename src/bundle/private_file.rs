@@ -14,15 +14,32 @@ pub fn read_private(path: &Path, limit: usize, credentials: Option<&Path>) -> Re
     read_checked(path, limit, credentials).map_err(|error| error.at(path.display()))
 }
 
+/// Reads a regular file of any owner and mode: it is locked.
+pub fn read_locked(path: &Path, limit: usize) -> Result<Secret> {
+    let opened = open(path).and_then(|file| {
+        let is_file = file.metadata().is_ok_and(|found| found.is_file());
+        if is_file { read(file, limit) } else { Err(Error::new("it is not a regular file")) }
+    });
+    opened.map_err(|error| error.at(path.display()))
+}
+
 fn read_checked(path: &Path, limit: usize, credentials: Option<&Path>) -> Result<Secret> {
-    // Checked on the open file, so that nobody can exchange it in between; NONBLOCK so that a fifo does not hang us.
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let file =
-        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.raw_os_error() {
-            Some(libc::ELOOP) => Error::new("it is a symbolic link").hint("name the file itself"),
-            _ => Error::new("it cannot be read").because(error),
-        })?;
+    // Checked on the open file, so that nobody can exchange it in between.
+    let file = open(path)?;
     check(&file, path, credentials)?;
+    read(file, limit)
+}
+
+fn open(path: &Path) -> Result<File> {
+    // NONBLOCK so that a fifo does not hang us.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.raw_os_error() {
+        Some(libc::ELOOP) => Error::new("it is a symbolic link").hint("name the file itself"),
+        _ => Error::new("it cannot be read").because(error),
+    })
+}
+
+fn read(file: File, limit: usize) -> Result<Secret> {
     let mut content = Zeroizing::new(Vec::with_capacity(limit + 1));
     file.take(limit as u64 + 1).read_to_end(&mut content).map_err(|e| Error::new("reading").because(e))?;
     if content.len() > limit {

@@ -1,9 +1,9 @@
 //! `Recipient`: a public key that the bundle is sealed to, and whose it is. In bundle.toml it is the key alone, or a table with its label.
 
-use super::sealed;
+use super::sealed::Kind;
 use crate::words::{Error, Result, printable};
 use chrono::{DateTime, Utc};
-use data_encoding::BASE64_NOPAD;
+use data_encoding::{BASE64, BASE64_NOPAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -28,7 +28,7 @@ impl Recipient {
     /// When it is no recipient, or none that we can seal to.
     pub fn new(text: &str) -> Result<Self> {
         let key = without_comment(text);
-        sealed::recipient(&key)?;
+        Kind::of(&key)?;
         Ok(Self { label: None, key, added: None })
     }
 
@@ -48,11 +48,22 @@ impl Recipient {
 
     /// The key as one word: of an SSH key its fingerprint, as ssh-keygen shows it.
     pub fn word(&self) -> String {
-        let data = self.key.strip_prefix("ssh-").and_then(|rest| rest.split(' ').nth(1));
-        match data.and_then(|data| data_encoding::BASE64.decode(data.as_bytes()).ok()) {
-            Some(blob) => format!("SHA256:{}", BASE64_NOPAD.encode(&Sha256::digest(blob))),
-            None => self.key.clone(),
-        }
+        self.ssh_hash().map_or_else(|| self.key.clone(), |hash| format!("SHA256:{}", BASE64_NOPAD.encode(&hash)))
+    }
+
+    /// What stands for an SSH key in the header of a file that is sealed to it.
+    pub(super) fn tag(&self) -> Option<String> {
+        self.ssh_hash().map(|hash| BASE64_NOPAD.encode(&hash[..4]))
+    }
+
+    fn ssh_hash(&self) -> Option<[u8; 32]> {
+        let data = self.key.strip_prefix("ssh-")?.split(' ').nth(1)?;
+        Some(Sha256::digest(BASE64.decode(data.as_bytes()).ok()?).into())
+    }
+
+    /// Does a program that is called age-plugin-... know what to do with it?
+    pub fn is_of_plugin(&self) -> bool {
+        matches!(Kind::of(&self.key), Ok(Kind::Plugin(_)))
     }
 }
 

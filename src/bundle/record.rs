@@ -1,6 +1,7 @@
 //! `bundle.toml`: what a bundle knows of itself, of hosts and of each secret; no values. Text comes in, checked fields leave,
 //! and the other way round with everything sorted. Keys that this version does not know are kept as they are.
 
+use super::exposure::Exposure;
 use super::recipient::Recipient;
 use super::rotation::{Revocation, Rotation};
 use crate::words::{Error, GroupName, HostName, Period, Result, Secret, ServiceName};
@@ -39,6 +40,9 @@ pub struct Record {
     /// Old values that are still to be revoked, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revocations: Vec<Revocation>,
+    /// Who lost access, and what he could read, the first first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposures: Vec<Exposure>,
     #[serde(flatten)]
     other: BTreeMap<String, toml::Value>,
 }
@@ -110,6 +114,7 @@ impl Default for Record {
             secrets: BTreeMap::new(),
             rotation: None,
             revocations: Vec::new(),
+            exposures: Vec::new(),
             other: BTreeMap::new(),
         }
     }

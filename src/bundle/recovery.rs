@@ -222,7 +222,7 @@ fn set_backup_key(bundle: &mut Bundle, remains: &[Remains], notes: &mut Vec<Stri
     let having = remains.iter().filter(|one| one.backup_key.is_some()).max_by_key(|one| &one.made);
     match having.and_then(|one| one.backup_key.clone()) {
         Some(key) => {
-            bundle.backup_key = Some(key.identity);
+            bundle.take_backup_keys(&key.identity);
             bundle.locked_backup_key = Some(key.locked);
         }
         None => notes.push(

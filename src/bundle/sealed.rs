@@ -1,10 +1,12 @@
 //! age, and only here: clear bytes to a sealed file and back. What somebody else wrote is looked at before any work is done,
 //! and decrypted whole before a byte of it is used. age's own texts are never shown: they carry marks that reorder text.
 
+use super::person::Person;
+use super::recipient::Recipient;
 use crate::words::{Error, Result, Secret, printable};
 use age::armor::{ArmoredReader, ArmoredWriter, Format};
 use age::secrecy::{ExposeSecret, SecretString};
-use age::{DecryptError, scrypt, x25519};
+use age::{DecryptError, EncryptError, plugin, scrypt, ssh, x25519};
 use std::io::{Read, Write};
 use zeroize::Zeroizing;
 
@@ -25,11 +27,33 @@ pub struct Sealed {
 /// What a sealed file asks for.
 pub enum Lock {
     Password,
-    /// One of these; others are named as they stand in the header.
-    Keys {
-        x25519: bool,
-        others: Vec<String>,
-    },
+    /// One of the keys that these are for.
+    Keys(Vec<Stanza>),
+}
+
+/// What a header says of one recipient: its kind, and of an SSH key which one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stanza {
+    pub kind: String,
+    tag: String,
+}
+
+impl Stanza {
+    /// Does it name this SSH key? Its tag is the beginning of the key's hash.
+    pub fn is_for(&self, recipient: &Recipient) -> bool {
+        let kind = recipient.key.split(' ').next().unwrap_or_default();
+        kind == self.kind && recipient.tag().is_some_and(|tag| tag == self.tag)
+    }
+
+    /// Is it of no kind that age itself knows?
+    pub fn is_of_plugin(&self) -> bool {
+        !matches!(self.kind.as_str(), "X25519" | "ssh-ed25519" | "ssh-rsa" | "mlkem768x25519")
+    }
+
+    /// For people: `X25519`, or `ssh-ed25519 (tag Ab12Cd)`.
+    pub fn shown(&self) -> String {
+        if self.kind.starts_with("ssh-") { format!("{} (tag {})", self.kind, self.tag) } else { self.kind.clone() }
+    }
 }
 
 /// Why a key did not open a file.
@@ -39,6 +63,8 @@ pub enum Refusal {
     Wrong,
     /// The key is right, or cannot be judged, and the file is cut off or altered.
     Damaged,
+    /// Whether it is the key could not be found out, and why.
+    Trouble(String),
 }
 
 impl Sealed {
@@ -70,9 +96,11 @@ impl Sealed {
         self.open(&keys)
     }
 
-    fn open(&self, keys: &[&dyn age::Identity]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    /// Opens it with whatever kinds of keys.
+    pub fn open(&self, keys: &[&dyn age::Identity]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         let refusal = |error| match error {
             DecryptError::DecryptionFailed | DecryptError::NoMatchingKeys => Refusal::Wrong,
+            DecryptError::Plugin(errors) => Refusal::Trouble(plugin_trouble(&errors)),
             _ => Refusal::Damaged,
         };
         let decryptor = age::Decryptor::new_buffered(&self.bytes[..]).map_err(refusal)?;
@@ -93,10 +121,13 @@ pub fn seal_to_password(clear: &[u8], password: &Secret) -> Result<Vec<u8>> {
 }
 
 /// Seals to public keys; each opens it alone.
-pub fn seal_to_recipients(clear: &[u8], recipients: &[x25519::Recipient]) -> Result<Vec<u8>> {
-    let recipients: Vec<&dyn age::Recipient> = recipients.iter().map(|recipient| recipient as _).collect();
+pub fn seal_to_recipients(clear: &[u8], recipients: &[SealTo]) -> Result<Vec<u8>> {
+    let recipients: Vec<&dyn age::Recipient> = recipients.iter().map(|recipient| &**recipient as _).collect();
     seal(clear, &recipients)
 }
+
+/// What age seals to, of whatever kind.
+pub type SealTo = Box<dyn age::Recipient + Send>;
 
 /// The same file as text.
 pub fn armored(sealed: &[u8]) -> Result<Vec<u8>> {
@@ -108,59 +139,115 @@ pub fn armored(sealed: &[u8]) -> Result<Vec<u8>> {
 
 fn seal(clear: &[u8], recipients: &[&dyn age::Recipient]) -> Result<Vec<u8>> {
     let failed = || Error::new("sealing failed");
-    let encryptor = age::Encryptor::with_recipients(recipients.iter().copied()).map_err(|_| failed())?;
+    let encryptor = age::Encryptor::with_recipients(recipients.iter().copied()).map_err(|error| match error {
+        EncryptError::Plugin(errors) => failed().at(plugin_trouble(&errors)),
+        _ => failed(),
+    })?;
     let mut sealed = Vec::with_capacity(clear.len() + 4096);
     let mut writer = encryptor.wrap_output(&mut sealed).map_err(|e| failed().because(e))?;
     writer.write_all(clear).and_then(|()| writer.finish().map(drop)).map_err(|e| failed().because(e))?;
     Ok(sealed)
 }
 
-/// A recipient's public key, `age1...`.
-pub fn recipient(text: &str) -> Result<x25519::Recipient> {
-    let shown = printable(text.as_bytes(), 80);
-    let later = |kind: &str| Err(Error::new(format!("recipient {shown}: {kind} recipients are not supported yet")));
-    if text.starts_with("AGE-SECRET-KEY-") {
-        return Err(Error::new("a secret key was given as a recipient")
-            .hint(
-                "a recipient is the public key, age1...; `age-keygen -y FILE` shows it, and so does the identity file",
-            )
-            .hint("it was an argument: if others can read this machine's shell history, make a new key"));
+/// What to seal to for a recipient's public key: `age1...`, `ssh-ed25519 AAAA...`, `ssh-rsa AAAA...`, or a plugin's `age1name1...`.
+///
+/// # Errors
+/// When it is none of them.
+pub fn recipient(text: &str, person: Person) -> Result<SealTo> {
+    match Kind::of(text)? {
+        Kind::X25519(key) => Ok(Box::new(key)),
+        Kind::Ssh(key) => Ok(Box::new(key)),
+        Kind::Plugin(key) => {
+            let name = key.plugin().to_owned();
+            let plugin = plugin::RecipientPluginV1::new(&name, &[key], &[], person);
+            plugin.map(|plugin| Box::new(plugin) as SealTo).map_err(|_| {
+                Error::new(format!("age-plugin-{name} is not in PATH, and a recipient of the bundle needs it"))
+                    .hint("install the plugin, or take that recipient out: distribute bundle recipients remove LABEL")
+            })
+        }
     }
-    // The second `1` matters: an ordinary key may go on with `pq` by chance, but holds no other 1.
-    if text.starts_with("age1pq1") {
-        return later("post-quantum");
-    }
-    if text.starts_with("ssh-") {
-        return later("SSH");
-    }
-    if text.strip_prefix("age1").is_some_and(|data| data.contains('1')) {
-        return later("plugin");
-    }
-    text.parse().map_err(|_| {
-        Error::new(format!("`{shown}` is not a recipient")).hint("a recipient looks like age1..., 62 characters")
-    })
 }
 
-/// The keys of an identity file: `AGE-SECRET-KEY-1...` lines among comments. Errors never show a line.
+/// A recipient's public key, checked; nothing was looked for in PATH.
+pub enum Kind {
+    X25519(x25519::Recipient),
+    Ssh(ssh::Recipient),
+    Plugin(plugin::Recipient),
+}
+
+impl Kind {
+    /// # Errors
+    /// When it is no recipient, or of a kind that cannot be used.
+    pub fn of(text: &str) -> Result<Self> {
+        let shown = printable(text.as_bytes(), 80);
+        if text.contains("AGE-SECRET-KEY-") || text.contains("PRIVATE KEY") || text.starts_with("AGE-PLUGIN-") {
+            return Err(secret_as_recipient());
+        }
+        // The second `1` matters: an ordinary key may go on with `pq` by chance, but holds no other 1.
+        if text.starts_with("age1pq1") {
+            return Err(Error::new(format!("recipient {shown}: post-quantum recipients are not supported yet")));
+        }
+        if text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-") {
+            return text.parse().map(Self::Ssh).map_err(|error| not_an_ssh_recipient(&shown, &error));
+        }
+        if text.strip_prefix("age1").is_some_and(|data| data.contains('1')) {
+            return text
+                .parse()
+                .map(Self::Plugin)
+                .map_err(|_| Error::new(format!("`{shown}` is not the recipient of a plugin")));
+        }
+        text.parse().map(Self::X25519).map_err(|_| {
+            Error::new(format!("`{shown}` is not a recipient"))
+                .hint("a recipient looks like age1..., 62 characters, or is the line of an SSH public key")
+        })
+    }
+}
+
+fn secret_as_recipient() -> Error {
+    Error::new("a secret key was given as a recipient")
+        .hint("a recipient is the public key, age1...; `age-keygen -y FILE` shows it, and so does the identity file")
+        .hint("it was an argument: if others can read this machine's shell history, make a new key")
+}
+
+fn not_an_ssh_recipient(shown: &str, error: &ssh::ParseRecipientKeyError) -> Error {
+    let why = match error {
+        ssh::ParseRecipientKeyError::RsaModulusTooSmall => "its modulus has less than 2048 bits",
+        ssh::ParseRecipientKeyError::RsaModulusTooLarge => "its modulus is larger than 4096 bits",
+        ssh::ParseRecipientKeyError::Unsupported(_) => "age seals to ssh-ed25519 and ssh-rsa keys only",
+        _ => "it is cut off or altered",
+    };
+    Error::new(format!("`{shown}` is no SSH key to seal to: {why}")).hint("`ssh-keygen -y -f KEY` shows the whole line")
+}
+
+/// What plugins said; it is foreign text. age puts marks around words of it that order text; they are left out.
+fn plugin_trouble(errors: &[impl ToString]) -> String {
+    let text = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let text: String = text.chars().filter(|char| !matches!(char, '\u{2066}'..='\u{2069}')).collect();
+    format!("the plugin says: {}", printable(text.as_bytes(), 300))
+}
+
+/// The keys of an identity file that holds none but age's own: `AGE-SECRET-KEY-1...` lines among comments. Errors never show a line.
 pub fn identities(text: &[u8]) -> Result<Vec<x25519::Identity>> {
     let text = std::str::from_utf8(text).map_err(|_| Error::new("it is not text, so not an identity file"))?;
-    if text.starts_with("-----BEGIN") {
-        return Err(Error::new("it is an SSH or PEM key, which is not supported yet")
-            .hint("`distribute keygen` makes an age identity"));
-    }
-    let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    let keys: Vec<_> = lines
-        .map(|(index, line)| identity(line).map_err(|e| e.at(format!("line {}", index + 1))))
+    let keys: Vec<_> = identity_lines(text)
+        .map(|(number, line)| identity(line).map_err(|e| e.at(format!("line {number}"))))
         .collect::<Result<_>>()?;
-    if keys.is_empty() { Err(Error::new("it holds no identity")) } else { Ok(keys) }
+    if keys.is_empty() { Err(no_identity()) } else { Ok(keys) }
 }
 
-fn identity(line: &str) -> Result<x25519::Identity> {
+/// The lines of an identity file that are neither blank nor comments, with their numbers.
+pub(super) fn identity_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().map(str::trim).enumerate();
+    lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).map(|(index, line)| (index + 1, line))
+}
+
+pub(super) fn no_identity() -> Error {
+    Error::new("it holds no identity")
+}
+
+pub(super) fn identity(line: &str) -> Result<x25519::Identity> {
     if line.starts_with("AGE-SECRET-KEY-PQ-") {
         return Err(Error::new("post-quantum identities are not supported yet"));
-    }
-    if line.starts_with("AGE-PLUGIN-") {
-        return Err(Error::new("plugin identities are not supported yet"));
     }
     line.parse().map_err(|_| Error::new("it is not an age identity").hint("an identity looks like AGE-SECRET-KEY-1..."))
 }
@@ -194,21 +281,23 @@ fn without_armor(bytes: &[u8]) -> Result<Vec<u8>> {
 /// The hint for a file that is damaged.
 pub const RESTORE: &str = "get it back from version control, for example with `git checkout`";
 
-/// Reads the stanzas of the header: `-> scrypt SALT FACTOR`, `-> X25519 SHARE`, …
+/// Reads the stanzas of the header: `-> scrypt SALT FACTOR`, `-> X25519 SHARE`, `-> ssh-rsa TAG`, …
 fn lock(bytes: &[u8]) -> Result<Lock> {
     let cut = || Error::new("its header is cut off or altered").hint(RESTORE);
-    let (mut x25519, mut others) = (false, Vec::new());
+    let mut stanzas = Vec::new();
     for line in bytes.split(|b| *b == b'\n').skip(1) {
         if line.starts_with(b"---") {
-            return Ok(Lock::Keys { x25519, others });
+            return Ok(Lock::Keys(stanzas));
         }
         let Some(stanza) = line.strip_prefix(b"-> ") else { continue };
         let mut words = stanza.split(|b| *b == b' ');
         match words.next().unwrap_or_default() {
             b"scrypt" => return bearable(words.nth(1).ok_or_else(cut)?).map(|()| Lock::Password),
-            b"X25519" => x25519 = true,
             kind if kind.ends_with(b"-grease") => {}
-            kind => others.push(printable(kind, 40)),
+            kind => {
+                let tag = printable(words.next().unwrap_or_default(), 80);
+                stanzas.push(Stanza { kind: printable(kind, 40), tag });
+            }
         }
     }
     Err(cut())
@@ -264,7 +353,7 @@ mod tests {
     #[test]
     fn opens_what_it_sealed_and_nothing_altered() {
         let (mine, other) = (x25519::Identity::generate(), x25519::Identity::generate());
-        let sealed = seal_to_recipients(b"POISON", &[mine.to_public()]).unwrap();
+        let sealed = seal_to_recipients(b"POISON", &[Box::new(mine.to_public())]).unwrap();
         let open = |bytes: &[u8], key: &x25519::Identity| {
             Sealed::read(bytes).map_err(|_| Refusal::Damaged).and_then(|s| s.open_with_keys(std::slice::from_ref(key)))
         };
@@ -308,9 +397,10 @@ mod tests {
 
     #[test]
     fn other_kinds_of_keys_are_named() {
-        let fails = |text: &str| recipient(text).expect_err("refused").to_string();
+        let fails = |text: &str| Kind::of(text).err().expect("refused").to_string();
         assert!(fails("age1pq1abc").contains("post-quantum"));
-        assert!(fails("ssh-ed25519 AAAA").contains("SSH"));
+        assert!(fails("ssh-ed25519 AAAA").contains("cut off"));
+        assert!(fails("ecdsa-sha2-nistp256 AAAA").contains("no SSH key to seal to"));
         assert!(fails("age1yubikey1qabc").contains("plugin"));
         assert!(fails("age1zzz").contains("not a recipient"));
         let secret = identity_text(&x25519::Identity::generate());
@@ -320,7 +410,5 @@ mod tests {
         assert!(error("# c\nPOISON\n").contains("line 2") && !error("POISON").contains("POISON"));
         assert!(error("# only\n").contains("no identity"));
         assert!(error("AGE-SECRET-KEY-PQ-1ABC").contains("post-quantum"));
-        assert!(error("AGE-PLUGIN-YUBIKEY-1ABC").contains("plugin"));
-        assert!(error("-----BEGIN OPENSSH PRIVATE KEY-----").contains("SSH"));
     }
 }

@@ -1,10 +1,13 @@
 //! `Unlock`: what may open a bundle, in the order it was found: a password and identity files. When nothing does, it says of
 //! each why not. The environment is read elsewhere; here come paths and notes.
 
-use super::private_file::read_private;
-use super::sealed::{self, Lock, RESTORE, Refusal, Sealed};
-use crate::words::{Error, Result, Secret};
-use age::x25519;
+use super::identity::{Identity, Unlocking};
+use super::person::Person;
+use super::private_file::{read_locked, read_private};
+use super::recipient::Recipient;
+use super::sealed::{Lock, RESTORE, Refusal, Sealed, Stanza};
+use crate::words::{Error, Result, Secret, listed, plural};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -16,6 +19,11 @@ const LARGEST_IDENTITY: usize = 64 * 1024;
 pub struct Unlock {
     password: Option<(String, Secret)>,
     identities: Vec<(String, Secret)>,
+    /// Of SSH keys; the password is tried too.
+    passphrases: Vec<Secret>,
+    person: Person,
+    /// Whom the bundle was sealed to when it was opened here last: names and keys, for messages.
+    recipients_seen: Vec<String>,
     notes: Vec<String>,
     credentials: Option<PathBuf>,
 }
@@ -70,6 +78,42 @@ impl Unlock {
         Ok(self)
     }
 
+    /// Reads an identity file that anybody may read, since it is locked with the password: it lies in git beside the bundle.
+    ///
+    /// # Errors
+    /// When it is not locked: then it must be private, and named with --identity.
+    pub fn locked_identity_file(mut self, path: &Path) -> Result<Self> {
+        let content = read_locked(path, LARGEST_IDENTITY)?;
+        match Sealed::read(content.expose()).map(|sealed| matches!(sealed.lock(), Lock::Password)) {
+            Ok(true) => self.identities.push((path.display().to_string(), content)),
+            Ok(false) | Err(_) => {
+                let error = Error::new(format!("{}: it is no identity that a password locks", path.display()));
+                return Err(error.hint(
+                    "`distribute keygen --lock` makes one; one that is not locked lies in a private file: --identity",
+                ));
+            }
+        }
+        Ok(self)
+    }
+
+    /// A passphrase for SSH keys.
+    pub fn passphrase_given(mut self, passphrase: Secret) -> Self {
+        self.passphrases.push(passphrase);
+        self
+    }
+
+    /// Who may be asked where a key asks.
+    pub fn person(mut self, person: Person) -> Self {
+        self.person = person;
+        self
+    }
+
+    /// Whom the bundle was sealed to when it was seen last, for messages.
+    pub fn recipients_seen(mut self, recipients: Vec<String>) -> Self {
+        self.recipients_seen = recipients;
+        self
+    }
+
     /// Adds something that was looked for and not found.
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());
@@ -98,78 +142,141 @@ impl Unlock {
         !self.identities.is_empty()
     }
 
+    /// The text of the identity that was named first, unlocked.
+    ///
+    /// # Errors
+    /// When there is none, or the password does not unlock it.
+    pub fn first_identity(&self) -> Result<Secret> {
+        let (_, content) = self.identities.first().ok_or_else(super::sealed::no_identity)?;
+        let locked = Sealed::read(content.expose())?;
+        let password = self.password().ok_or_else(|| Error::new("there is no password"))?;
+        let wrong = |_| Error::new("the password does not unlock it");
+        let mut clear = locked.open_with_password(password).map_err(wrong)?;
+        Ok(Secret::new(std::mem::take(&mut *clear)))
+    }
+
+    /// Who may be asked.
+    pub(super) fn who(&self) -> Person {
+        self.person
+    }
+
+    /// Could one of the identities at hand open what is sealed to these? A plugin's is believed to.
+    pub fn could_open(&self, recipients: &[Recipient]) -> bool {
+        let keys = self.identities.iter().flat_map(|(_, content)| self.keys(content).unwrap_or_default());
+        keys.into_iter().any(|key| match key.recipient() {
+            Some(own) => recipients.iter().any(|one| one.key == own.key),
+            None => recipients.iter().any(Recipient::is_of_plugin),
+        })
+    }
+
     /// Opens a sealed file with whatever fits, or says of each why it did not.
     pub(super) fn open(&self, sealed: &Sealed) -> Result<(Zeroizing<Vec<u8>>, OpenedBy)> {
-        let mut tried = Vec::new();
-        match sealed.lock() {
-            Lock::Password => {
-                if let Some(clear) = self.try_password(sealed, &mut tried)? {
-                    return Ok((clear, OpenedBy::Password));
-                }
-                tried.extend(
-                    self.identities
-                        .iter()
-                        .map(|(place, _)| format!("{place}: a key does not open it, it is sealed with a password")),
-                );
-            }
-            Lock::Keys { x25519, others } => {
-                for (place, content) in &self.identities {
-                    match self.try_identity(sealed, content)? {
-                        Ok(clear) => return Ok((clear, OpenedBy::Identity)),
-                        Err(reason) => tried.push(format!("{place}: {reason}")),
-                    }
-                }
-                if let Some((place, _)) = &self.password {
-                    tried.push(format!("{place}: a password does not open it, it is sealed to keys"));
-                }
-                if !x25519 && !others.is_empty() {
-                    tried.push(format!("it is sealed to {} only, which is not supported yet", others.join(", ")));
-                }
-            }
-        }
+        let tried = match sealed.lock() {
+            Lock::Password => match self.try_password(sealed)? {
+                Ok(clear) => return Ok((clear, OpenedBy::Password)),
+                Err(tried) => tried,
+            },
+            Lock::Keys(stanzas) => match self.try_identities(sealed, stanzas)? {
+                Ok(clear) => return Ok((clear, OpenedBy::Identity)),
+                Err(tried) => tried,
+            },
+        };
         Err(self.nothing_opens(tried))
     }
 
-    fn try_password(&self, sealed: &Sealed, tried: &mut Vec<String>) -> Result<Option<Zeroizing<Vec<u8>>>> {
-        let Some((place, password)) = &self.password else { return Ok(None) };
-        match sealed.open_with_password(password) {
-            Ok(clear) => Ok(Some(clear)),
-            Err(Refusal::Damaged) => Err(damaged()),
-            Err(Refusal::Wrong) => {
-                tried.push(format!("{place}: wrong password"));
-                Ok(None)
+    fn try_password(&self, sealed: &Sealed) -> Result<Result<Zeroizing<Vec<u8>>, Vec<String>>> {
+        let mut tried = Vec::new();
+        if let Some((place, password)) = &self.password {
+            match sealed.open_with_password(password) {
+                Ok(clear) => return Ok(Ok(clear)),
+                Err(Refusal::Wrong) => tried.push(format!("{place}: wrong password")),
+                Err(_) => return Err(damaged()),
             }
         }
+        let identities = self.identities.iter();
+        tried.extend(
+            identities.map(|(place, _)| format!("{place}: a key does not open it, it is sealed with a password")),
+        );
+        Ok(Err(tried))
     }
 
-    fn try_identity(&self, sealed: &Sealed, content: &Secret) -> Result<Result<Zeroizing<Vec<u8>>, String>> {
-        let keys = match self.keys(content) {
-            Ok(keys) => keys,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        match sealed.open_with_keys(&keys) {
-            Ok(clear) => Ok(Ok(clear)),
-            Err(Refusal::Damaged) => Err(damaged()),
-            Err(Refusal::Wrong) => Ok(Err("it is not sealed to this key".to_owned())),
+    /// Those that cost nothing first: a locked one takes a second, and others may ask somebody.
+    fn try_identities(&self, sealed: &Sealed, stanzas: &[Stanza]) -> Result<Result<Zeroizing<Vec<u8>>, Vec<String>>> {
+        let (mut tried, mut later) = (BTreeMap::new(), Vec::new());
+        for (index, (place, content)) in self.identities.iter().enumerate() {
+            let keys = if is_age_file(content.expose()) { None } else { Some(self.keys(content)) };
+            match keys {
+                Some(Ok(keys)) if keys.iter().all(|key| matches!(key, Identity::X25519(_))) => {
+                    match self.try_keys(sealed, stanzas, place, &keys)? {
+                        Ok(clear) => return Ok(Ok(clear)),
+                        Err(reason) => drop(tried.insert(index, format!("{place}: {reason}"))),
+                    }
+                }
+                _ => later.push((index, place, content)),
+            }
         }
+        for (index, place, content) in later {
+            let reason = match self.keys(content) {
+                Ok(keys) => match self.try_keys(sealed, stanzas, place, &keys)? {
+                    Ok(clear) => return Ok(Ok(clear)),
+                    Err(reason) => reason,
+                },
+                Err(error) => error.to_string(),
+            };
+            tried.insert(index, format!("{place}: {reason}"));
+        }
+        let mut tried: Vec<String> = tried.into_values().collect();
+        if let Some((place, _)) = &self.password {
+            tried.push(format!("{place}: a password does not open it, it is sealed to keys"));
+        }
+        tried.push(format!("it is sealed to {}", kinds(stanzas)));
+        if !self.recipients_seen.is_empty() {
+            tried.push(format!(
+                "opened here last, it was sealed to {}: the identity of one of them opens it",
+                listed(&self.recipients_seen)
+            ));
+        }
+        Ok(Err(tried))
+    }
+
+    /// The keys of one identity file.
+    fn try_keys(
+        &self,
+        sealed: &Sealed,
+        stanzas: &[Stanza],
+        place: &str,
+        keys: &[Identity],
+    ) -> Result<Result<Zeroizing<Vec<u8>>, String>> {
+        let passphrases: Vec<&Secret> = self.passphrases.iter().chain(self.password()).collect();
+        let unlocking = Unlocking { passphrases: &passphrases, person: self.person, place };
+        for key in keys.iter().filter(|key| key.may_open(stanzas)) {
+            match key.open(sealed, unlocking) {
+                Ok(clear) => return Ok(Ok(clear)),
+                Err(Refusal::Damaged) => return Err(damaged()),
+                Err(Refusal::Trouble(why)) => return Ok(Err(why)),
+                Err(Refusal::Wrong) => {}
+            }
+        }
+        let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        Ok(Err(format!("it is the key of {}, and the file is not sealed to that", listed(&names))))
     }
 
     /// The keys in an identity file, which may itself be an age file locked with the password.
-    fn keys(&self, content: &Secret) -> Result<Vec<x25519::Identity>> {
+    fn keys(&self, content: &Secret) -> Result<Vec<Identity>> {
         let bytes = content.expose();
-        let Ok(locked) = Sealed::read(bytes) else {
-            let is_age = bytes.starts_with(b"age-encryption.org/") || bytes.starts_with(b"-----BEGIN AGE");
-            return if is_age { Sealed::read(bytes).map(|_| Vec::new()) } else { sealed::identities(bytes) };
-        };
+        if !is_age_file(bytes) {
+            return Identity::all(bytes);
+        }
+        let locked = Sealed::read(bytes)?;
+        if matches!(locked.lock(), Lock::Keys(_)) {
+            return Err(Error::new("it is sealed to a key; only a password can lock an identity file"));
+        }
         let password =
             self.password().ok_or_else(|| Error::new("it is locked, and there is no password to unlock it"))?;
-        match (locked.lock(), locked.open_with_password(password)) {
-            (Lock::Keys { .. }, _) => {
-                Err(Error::new("it is sealed to a key; only a password can lock an identity file"))
-            }
-            (_, Ok(clear)) => sealed::identities(&clear),
-            (_, Err(Refusal::Wrong)) => Err(Error::new("it is locked, and the password does not unlock it")),
-            (_, Err(Refusal::Damaged)) => Err(Error::new("it is cut off or altered")),
+        match locked.open_with_password(password) {
+            Ok(clear) => Identity::all(&clear),
+            Err(Refusal::Wrong) => Err(Error::new("it is locked, and the password does not unlock it")),
+            Err(_) => Err(Error::new("it is cut off or altered")),
         }
     }
 
@@ -182,13 +289,27 @@ impl Unlock {
     }
 }
 
+fn is_age_file(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"age-encryption.org/") || bytes.starts_with(b"-----BEGIN AGE")
+}
+
+/// `3 keys: 2 X25519, ssh-ed25519 (tag Ab12Cd)`
+fn kinds(stanzas: &[Stanza]) -> String {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    stanzas.iter().for_each(|stanza| *counts.entry(stanza.shown()).or_default() += 1);
+    let shown = counts.iter().map(|(kind, count)| if *count == 1 { kind.clone() } else { format!("{count} {kind}") });
+    format!("{}: {}", plural(stanzas.len(), "key"), shown.collect::<Vec<_>>().join(", "))
+}
+
 fn damaged() -> Error {
     Error::new("it is cut off or altered").hint(RESTORE)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sealed;
     use super::*;
+    use age::x25519;
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
 
@@ -221,13 +342,18 @@ mod tests {
     #[test]
     fn an_error_says_of_each_why_it_did_not_open() {
         let (mine, other) = (x25519::Identity::generate(), x25519::Identity::generate());
-        let sealed = Sealed::read(&sealed::seal_to_recipients(b"x", &[mine.to_public()]).unwrap()).unwrap();
+        let sealed = Sealed::read(&sealed::seal_to_recipients(b"x", &[Box::new(mine.to_public())]).unwrap()).unwrap();
         let unlock = Unlock::new()
             .password_given("the prompt", Secret::new(*b"POISON"))
             .identity_given("other.key", sealed::identity_text(&other))
             .note("no vault-password beside the bundle");
         let hints = unlock.open(&sealed).unwrap_err().hints().join("\n");
-        for part in ["the prompt: a password does not", "other.key: it is not sealed to", "no vault-password"] {
+        for part in [
+            "the prompt: a password does not",
+            "other.key: it is the key of age1",
+            "sealed to 1 key: X25519",
+            "no vault-password",
+        ] {
             assert!(hints.contains(part), "{hints}");
         }
         let unlock = unlock.identity_given("mine.key", sealed::identity_text(&mine));
@@ -239,7 +365,7 @@ mod tests {
         let mine = x25519::Identity::generate();
         let password = Secret::new(*b"lock");
         let locked = sealed::seal_to_password(sealed::identity_text(&mine).expose(), &password).unwrap();
-        let sealed = Sealed::read(&sealed::seal_to_recipients(b"x", &[mine.to_public()]).unwrap()).unwrap();
+        let sealed = Sealed::read(&sealed::seal_to_recipients(b"x", &[Box::new(mine.to_public())]).unwrap()).unwrap();
         let unlock = Unlock::new().identity_given("mine.key", Secret::new(locked));
         assert!(unlock.open(&sealed).unwrap_err().hints()[0].contains("no password to unlock"));
         assert!(unlock.password_given("p", password).open(&sealed).is_ok());

@@ -1,10 +1,14 @@
 //! `distribute bundle`: create, change and read `secrets.age`. Each command is a file; here is what they share.
 
+mod access;
 mod check;
 mod create;
 mod edit;
 mod get;
 mod list;
+mod password_identity;
+mod recipients;
+mod rekey;
 mod restore;
 mod revert;
 mod set;
@@ -35,6 +39,10 @@ enum Command {
     Get(get::Args),
     /// Names and ages of all secrets; never values
     List(list::Args),
+    /// Who can open the bundle by a key of his own: list, add, remove
+    Recipients(recipients::Args),
+    /// Seal the bundle anew: new keys in it, a new password, or other recipients
+    Rekey(rekey::Args),
     /// Give secrets an earlier value again, as a new generation
     Revert(revert::Args),
     /// Take the values of a copy that was kept of the bundle, as a new generation
@@ -50,6 +58,8 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         Command::Set(args) => set::run(args, shared),
         Command::Get(args) => get::run(args, shared),
         Command::List(args) => list::run(args, shared),
+        Command::Recipients(args) => recipients::run(args, shared),
+        Command::Rekey(args) => rekey::run(args, shared),
         Command::Revert(args) => revert::run(args, shared),
         Command::Restore(args) => restore::run(args, shared),
         Command::Check(args) => check::run(args, shared),

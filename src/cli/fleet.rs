@@ -141,7 +141,7 @@ pub fn make_run(shared: &Shared, bundle: &Bundle, login: &Login, errand: Errand,
         mac: Box::new(move |bytes| hashing.mac(bytes)),
         fingerprint: Box::new(move |bytes| fingerprinting.fingerprint(bytes)),
         why: Why::of_command(errand.command),
-        recipients: bundle.recipients().iter().map(Recipient::word).collect(),
+        recipients: bundle.backup_recipients().map(Recipient::word).collect(),
         seal: Box::new(move |backup| {
             let keepsake = sealing.keepsake(&backup.label.host)?;
             sealing.seal_backup(backup.pack(&keepsake)?.expose())

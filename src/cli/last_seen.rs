@@ -2,13 +2,16 @@
 //! age proves what was sealed, not by whom, and an old file is as genuine as a new one: this is how an older bundle is noticed.
 
 use crate::bundle::Bundle;
-use crate::words::{Error, Result};
+use crate::words::{Error, Result, printable};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// More would make no message clearer.
+const MOST_RECIPIENTS: usize = 50;
 
 /// The record of one bundle: where it lies, and the id and generation in it.
 pub struct LastSeen {
@@ -57,6 +60,12 @@ impl LastSeen {
         }
     }
 
+    /// Whom the bundle at this path was sealed to when it was seen last, for messages; nothing if that is not known.
+    pub fn recipients(bundle: &Path) -> Vec<String> {
+        let text = record_of(bundle).and_then(|file| Ok(fs::read_to_string(recipients_of(&file)).unwrap_or_default()));
+        text.unwrap_or_default().lines().take(MOST_RECIPIENTS).map(|line| printable(line.as_bytes(), 200)).collect()
+    }
+
     /// Remembers the bundle as it is now, unless somebody saw a higher generation of it meanwhile.
     pub fn record(&mut self, bundle: &Bundle) -> Result<()> {
         let now = (bundle.id().to_owned(), bundle.generation());
@@ -64,12 +73,10 @@ impl LastSeen {
         if self.seen.as_ref().is_some_and(|(id, seen)| *id == now.0 && *seen >= now.1) {
             return Ok(());
         }
-        let write = || -> std::io::Result<()> {
-            let beside = self.file.with_extension(format!("new{}", std::process::id()));
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-            writeln!(file, "{} {}", now.0, now.1)?;
-            file.sync_all()?;
-            fs::rename(&beside, &self.file)
+        let names: String = bundle.recipients().iter().map(|one| format!("{one}\n")).collect();
+        let write = || {
+            put(&recipients_of(&self.file), &names)?;
+            put(&self.file, &format!("{} {}\n", now.0, now.1))
         };
         let made = self
             .file
@@ -90,6 +97,21 @@ impl LastSeen {
     pub fn record_created(path: &Path, bundle: &Bundle) -> Result<()> {
         Self::of(path).map_err(|error| but_saved(bundle, error))?.record_saved(bundle)
     }
+}
+
+/// Writes a small file in the place of another.
+fn put(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".new{}", std::process::id()));
+    let beside = PathBuf::from(name);
+    let mut new = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    new.write_all(text.as_bytes())?;
+    new.sync_all()?;
+    fs::rename(&beside, file)
+}
+
+fn recipients_of(record: &Path) -> PathBuf {
+    record.with_extension("recipients")
 }
 
 /// Where what is remembered of the bundle at this path lies; what else is remembered of it lies beside.

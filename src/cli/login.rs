@@ -1,6 +1,6 @@
 //! What we log in with: key files, ssh-agent, and what unlocks the keys. Collected once for all hosts.
 
-use super::unlock::{empty, refuse_secret};
+use super::unlock::ssh_passphrase;
 use crate::bundle::Unlock;
 use crate::inventory::Host;
 use crate::transport::{Login, LoginFiles};
@@ -26,13 +26,7 @@ pub fn gather<'a>(hosts: impl Iterator<Item = &'a Host>, unlock: &Unlock) -> Res
 }
 
 fn passphrases(unlock: &Unlock) -> Result<Vec<Secret>> {
-    let mut passphrases = Vec::new();
-    let variable = "DISTRIBUTE_SSH_PASSPHRASE_FILE";
-    if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from) {
-        refuse_secret(&path, variable)?;
-        let file = empty().password_file(&path)?;
-        passphrases.extend(file.password().cloned());
-    }
+    let mut passphrases: Vec<Secret> = ssh_passphrase()?.into_iter().collect();
     passphrases.extend(unlock.password().cloned());
     Ok(passphrases)
 }

@@ -7,6 +7,7 @@ use super::shared::Timeout;
 use super::{Shared, sources::Sources, under_way};
 use crate::engine::Intent;
 use crate::plan::rotation::{Ground, Overdue};
+use crate::report::ExposureReport;
 use crate::words::{Outcome, Result};
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let nowhere = if shared.hosts.is_some() { Vec::new() } else { overdue.on_no_host() };
     let is_due = args.overdue && (!nowhere.is_empty() || report.hosts.iter().any(|host| !host.overdue.is_empty()));
     report.rotation = under_way::report(bundle, nowhere);
+    report.exposures = ExposureReport::all(bundle);
     if !args.max_age.is_empty() {
         report.late = LastRuns::of(&shared.project()?.bundle)?.late(&args.max_age, moment.now);
     }

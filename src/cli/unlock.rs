@@ -1,9 +1,11 @@
 //! What may open the bundle, from the options, the environment and the place beside it.
 
-use super::Shared;
-use crate::bundle::Unlock;
-use crate::words::{Error, Result};
-use std::path::Path;
+use super::last_seen::LastSeen;
+use super::{Shared, prompt};
+use crate::bundle::{Person, Unlock};
+use crate::words::{Error, Result, Secret};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 
 /// `--password-file` or DISTRIBUTE_PASSWORD_FILE, else `vault-password` beside the bundle; then each `--identity`.
 pub fn unlock(shared: &Shared, bundle: &Path) -> Result<Unlock> {
@@ -17,11 +19,41 @@ pub fn unlock(shared: &Shared, bundle: &Path) -> Result<Unlock> {
         None if beside.symlink_metadata().is_ok() => unlock.password_file(&beside)?,
         None => unlock.note(format!("no --password-file, and no {}", beside.display())),
     };
+    let locked = locked_identity(bundle);
+    if unlock.password().is_some() && locked.symlink_metadata().is_ok() {
+        unlock = unlock.locked_identity_file(&locked)?;
+    }
+    if let Some(passphrase) = ssh_passphrase()? {
+        unlock = unlock.passphrase_given(passphrase);
+    }
     for path in shared.identity.iter().filter(|path| !path.as_os_str().is_empty()) {
         refuse_secret(path, "--identity or DISTRIBUTE_IDENTITY")?;
         unlock = unlock.identity_file(path)?;
     }
-    Ok(unlock)
+    Ok(unlock.person(person(shared)).recipients_seen(LastSeen::recipients(bundle)))
+}
+
+/// Where the identity lies that the password locks, for a bundle that has recipients.
+pub(super) fn locked_identity(bundle: &Path) -> PathBuf {
+    bundle.with_file_name("vault-identity.age")
+}
+
+/// The passphrase of SSH keys, in the file that `DISTRIBUTE_SSH_PASSPHRASE_FILE` names.
+pub(super) fn ssh_passphrase() -> Result<Option<Secret>> {
+    let variable = "DISTRIBUTE_SSH_PASSPHRASE_FILE";
+    let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from) else {
+        return Ok(None);
+    };
+    refuse_secret(&path, variable)?;
+    Ok(empty().password_file(&path)?.password().cloned())
+}
+
+/// Whoever sits at the terminal, if somebody does and is not left alone with -q or a machine's output.
+fn person(shared: &Shared) -> Person {
+    if !std::io::stdin().is_terminal() || shared.is_json() {
+        return Person::default();
+    }
+    Person { ask_hidden: Some(|question| prompt::hidden(question).ok()), tell: Some(|text| eprintln!("{text}")) }
 }
 
 /// Nothing at hand yet.

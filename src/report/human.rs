@@ -1,6 +1,6 @@
 //! A report for a person: what changed where, failures folded by cause, and at the end a recap, a line a host, as Ansible users know it.
 
-use super::{Event, FileReport, HostReport, Late, Report, RotationReport, audited, backup};
+use super::{Event, ExposureReport, FileReport, HostReport, Late, Report, RotationReport, audited, backup};
 use crate::plan::{Change, Finding};
 use crate::words::{Failure, HostName, Outcome, Period, RunId, plural};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -34,6 +34,7 @@ pub fn human(report: &Report, now: DateTime<Utc>) -> String {
     text.push_str(&failures(report));
     text.extend(report.rotation.iter().map(|rotation| rotation.end_text(now)));
     text.extend(report.late.iter().map(|late| late_line(late, now)));
+    text.extend(report.exposures.iter().map(ExposureReport::text));
     text.push_str(&backup::copies(report));
     text.extend(report.recovery.iter().map(|recovery| recovery.text(report.check)));
     let is_of_backups = report.command.starts_with("backup") || report.recovery.is_some();

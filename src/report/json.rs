@@ -1,6 +1,6 @@
 //! A report as one JSON document, `distribute.report/1`. Fields are added, never changed.
 
-use super::{BackupReport, CopyReport, FileReport, HostReport, Late, Report};
+use super::{BackupReport, CopyReport, ExposureReport, FileReport, HostReport, Late, Report};
 use crate::plan::backup::Why;
 use crate::words::Outcome;
 use crate::words::RunId;
@@ -36,6 +36,9 @@ pub fn json(report: &Report) -> String {
     }
     if command == "backup" {
         document["copies"] = report.copies.iter().map(copy_value).collect();
+    }
+    if command == "status" {
+        document["exposures"] = report.exposures.iter().map(ExposureReport::json).collect();
     }
     if let Some(rotation) = &report.rotation {
         document["rotation"] = rotation.json();

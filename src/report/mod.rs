@@ -2,6 +2,7 @@
 
 mod audited;
 mod backup;
+mod exposure;
 #[cfg(test)]
 mod fixture;
 mod human;
@@ -17,6 +18,7 @@ use crate::words::{Failure, HostName, Outcome, Period, RunId, ServiceName};
 use chrono::{DateTime, Utc};
 
 pub use backup::{BackupReport, CopyReport, Deed};
+pub use exposure::ExposureReport;
 pub use human::{human, progress};
 pub use json::json;
 pub use junit::junit;
@@ -58,6 +60,8 @@ pub struct Report {
     pub copies: Vec<CopyReport>,
     /// Of `rotate`.
     pub rotation: Option<RotationReport>,
+    /// Of a status: who could read secrets that were not rotated since.
+    pub exposures: Vec<ExposureReport>,
     /// Of `recover`.
     pub recovery: Option<RecoveryReport>,
 }
@@ -206,6 +210,7 @@ impl Report {
             hosts,
             copies: Vec::new(),
             rotation: None,
+            exposures: Vec::new(),
             recovery: None,
         }
     }

@@ -32,7 +32,7 @@ impl Unlock {
             match backup.open_with_keys(&sealed::identities(key.expose())?) {
                 Ok(clear) => return Ok((clear, true)),
                 Err(Refusal::Damaged) => return Err(damaged()),
-                Err(Refusal::Wrong) => {}
+                Err(_) => {}
             }
         }
         self.open(&backup).map(|(clear, _)| (clear, false))

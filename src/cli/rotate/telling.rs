@@ -97,12 +97,12 @@ pub fn not_committed(told: &RotationReport, error: &Error) -> String {
 pub fn leaks(leaks: &[Leak], inventory: &Inventory) -> Vec<String> {
     let warning = |leak: &Leak| match leak {
         Leak::Recipient(recipient) => Some(format!(
-            "WARNING: secrets.age is still sealed to {recipient}, who can read the new values as well: take it out of the recipients, and rotate again"
+            "WARNING: secrets.age is still sealed to {recipient}, who can read the new values as well: distribute bundle recipients remove {recipient}, and rotate again"
         )),
         Leak::Host(host) if inventory.host(host).is_some() => Some(format!(
             "{host} is in the inventory and gets the new values as well: if it is not clean, take it out first, and rotate again"
         )),
-        Leak::Host(_) => None,
+        Leak::Host(_) | Leak::Former(..) => None,
     };
     leaks.iter().filter_map(warning).collect()
 }

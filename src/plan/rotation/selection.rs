@@ -3,7 +3,7 @@
 use super::age::{Age, age};
 use super::candidates::{matches, no_such_secret};
 use super::{Ground, PlannedTurn, SkippedSecret, shown};
-use crate::bundle::{Scope, SecretName};
+use crate::bundle::{Exposure, Scope, SecretName};
 use crate::plan::entitlement::entitlements;
 use crate::playbook::SecretGlob;
 use crate::words::{Error, HostName, Period, Result, ServiceName, nearest};
@@ -22,8 +22,10 @@ pub struct Selection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leak {
     Host(HostName),
-    /// Somebody who could open the bundle.
+    /// Somebody who can open the bundle.
     Recipient(String),
+    /// Somebody who could open it, and what of it is as it was then.
+    Former(String, Vec<SecretName>),
 }
 
 /// What was chosen of the candidates, each with the reason.
@@ -46,7 +48,15 @@ impl Leak {
         if ground.bundle.recipients().iter().any(|one| one.key == text || one.name() == text) {
             return Ok(Self::Recipient(text.to_owned()));
         }
-        let error = Error::new(format!("`{}` is neither a host nor a recipient of the bundle", text.escape_debug()));
+        let is_former = |one: &&Exposure| one.name == text || one.key.as_deref() == Some(text);
+        let former: Vec<&Exposure> = ground.bundle.exposures().iter().filter(is_former).collect();
+        if !former.is_empty() {
+            let left = former.iter().flat_map(|exposure| ground.bundle.still_exposed(exposure));
+            let left: BTreeSet<SecretName> = left.collect();
+            return Ok(Self::Former(text.to_owned(), left.into_iter().collect()));
+        }
+        let error =
+            Error::new(format!("`{}` is neither a host nor one who can or could open the bundle", text.escape_debug()));
         Err(match nearest(text, hosts.iter().map(|host| host.as_str())) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
             None => match ground.bundle.recipients() {
@@ -62,7 +72,11 @@ impl Leak {
 
     /// Everything that he could read.
     fn readable(&self, ground: Ground) -> Vec<SecretName> {
-        let Self::Host(host) = self else { return ground.bundle.secrets() };
+        let host = match self {
+            Self::Host(host) => host,
+            Self::Recipient(_) => return ground.bundle.secrets(),
+            Self::Former(_, left) => return left.clone(),
+        };
         let known = ground.inventory.host(host);
         let enrolment = ground.bundle.enrolment(host);
         let mut services: BTreeSet<ServiceName> =
@@ -88,7 +102,7 @@ impl Leak {
     fn reason(&self) -> String {
         match self {
             Self::Host(host) => format!("{host} could read it"),
-            Self::Recipient(recipient) => format!("{recipient} could read it"),
+            Self::Recipient(name) | Self::Former(name, _) => format!("{name} could read it"),
         }
     }
 }

@@ -1,0 +1,359 @@
+//! `Access`: who can open the bundle, and a change of that: one save, said before and after. Commands only differ in what they ask for.
+
+use super::Opened;
+use super::password_identity::PasswordIdentity;
+use crate::bundle::{OpenedBy, Recipient, Unlock};
+use crate::cli::confirm::Consent;
+use crate::cli::fleet::Moment;
+use crate::cli::shared::{print_note, print_result};
+use crate::cli::{Shared, prompt, unlock};
+use crate::report::ExposureReport;
+use crate::words::{Error, Result, RunId, Secret, listed, plural};
+use chrono::Utc;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// The recipient that stands for everybody who knows the password.
+const PASSWORD: &str = "password";
+
+/// What is to change.
+#[derive(Default)]
+pub struct Change {
+    pub add: Vec<Recipient>,
+    /// By name or key.
+    pub remove: Vec<String>,
+    /// New keys inside, also when nobody loses access.
+    pub is_rekey: bool,
+    pub new_password: Option<NewPassword>,
+    /// No recipients any more.
+    pub is_password_only: bool,
+}
+
+/// Where a new password comes from.
+pub enum NewPassword {
+    File(PathBuf),
+    Asked,
+}
+
+/// Who can open the bundle, while it changes.
+pub struct Access<'a> {
+    opened: Opened,
+    /// What opened it until now.
+    before: Unlock,
+    /// Those who could open it until now.
+    recipients: Vec<Recipient>,
+    was_password: bool,
+    /// How many had lost access before.
+    exposures: usize,
+    /// A new identity that the password is to lock; it is written before the bundle is sealed to it.
+    identity: Option<PasswordIdentity>,
+    is_password_new: bool,
+    moment: Moment,
+    shared: &'a Shared,
+}
+
+impl<'a> Access<'a> {
+    /// Makes the change, and says what it means.
+    pub fn change(command: &str, change: Change, shared: &'a Shared) -> Result<()> {
+        let is_removal = !change.remove.is_empty() || change.is_password_only;
+        let consent = match is_removal {
+            true => Consent::of(shared, "removing a recipient takes the bundle from somebody")?,
+            false => Consent::Given,
+        };
+        let mut access = Self::open(shared)?;
+        access.apply(change)?;
+        access.refuse_lockout()?;
+        if is_removal {
+            let gone: Vec<String> = access.lost().iter().map(|one| one.name().to_owned()).collect();
+            consent.ask(&format!("{} will not open the bundle any more: go on?", listed(&gone)))?;
+        }
+        access.save(command)
+    }
+
+    fn open(shared: &'a Shared) -> Result<Self> {
+        let opened = super::open(shared)?;
+        let before = opened.file.unlock().clone();
+        let recipients = opened.bundle.recipients().to_vec();
+        let was_password = recipients.is_empty() && opened.file.opened_by() == OpenedBy::Password;
+        let moment = Moment::now();
+        let exposures = opened.bundle.exposures().len();
+        Ok(Self {
+            opened,
+            before,
+            recipients,
+            was_password,
+            exposures,
+            identity: None,
+            is_password_new: false,
+            moment,
+            shared,
+        })
+    }
+
+    fn apply(&mut self, change: Change) -> Result<()> {
+        let now = self.moment.now;
+        let is_new_password = change.new_password.is_some() || change.is_password_only || self.needs_password(&change);
+        let password = if is_new_password { Some(new_password(change.new_password.as_ref())?) } else { None };
+        if change.is_password_only {
+            self.opened.bundle.remove_all_recipients(now);
+        }
+        let stays_password = self.opened.bundle.recipients().is_empty() && change.add.is_empty();
+        match password {
+            Some(password) if stays_password => self.seal_with(password),
+            Some(password) => self.lock_identity_with(password)?,
+            None if self.was_password && !change.add.is_empty() => self.keep_password()?,
+            None => {}
+        }
+        for new in change.add {
+            self.opened.bundle.add_recipient(new)?;
+        }
+        for gone in &change.remove {
+            self.opened.bundle.remove_recipient(gone, now)?;
+        }
+        if change.is_rekey && self.lost().is_empty() && !self.is_password_new {
+            self.opened.bundle.renew_keys();
+        }
+        Ok(())
+    }
+
+    /// To seal a bundle anew that has nothing but a password is to change that.
+    fn needs_password(&self, change: &Change) -> bool {
+        self.was_password && change.is_rekey && change.add.is_empty()
+    }
+
+    /// The password alone, as before or instead of recipients.
+    fn seal_with(&mut self, password: Secret) {
+        if self.was_password {
+            self.opened.bundle.expose_password(self.moment.now);
+            self.opened.bundle.renew_keys();
+        }
+        self.opened.file.seal_with_password("the new password", password);
+        self.is_password_new = true;
+    }
+
+    /// age does not let a password stand beside recipients: it locks an identity that is one of them.
+    fn lock_identity_with(&mut self, password: Secret) -> Result<()> {
+        let Self { opened: Opened { file, bundle, .. }, moment, .. } = self;
+        let place = unlock::locked_identity(file.path());
+        if bundle.recipients().iter().any(|one| one.name() == PASSWORD) {
+            bundle.remove_recipient(PASSWORD, moment.now)?;
+        } else if self.was_password {
+            bundle.expose_password(moment.now);
+            bundle.renew_keys();
+        }
+        let identity = PasswordIdentity::new(place, password, self.before.password())?;
+        bundle.add_recipient(identity.recipient()?.labelled(PASSWORD, moment.now)?)?;
+        file.add_identity("the new password's identity", identity.text());
+        self.identity = Some(identity);
+        self.is_password_new = true;
+        Ok(())
+    }
+
+    /// The password goes on to open it.
+    fn keep_password(&mut self) -> Result<()> {
+        let Opened { file, bundle, .. } = &mut self.opened;
+        let Some(password) = self.before.password() else { return Ok(()) };
+        let identity = PasswordIdentity::keep(unlock::locked_identity(file.path()), password.clone())?;
+        bundle.add_recipient(identity.recipient()?.labelled(PASSWORD, self.moment.now)?)?;
+        file.add_identity("the password's identity", identity.text());
+        self.identity = Some(identity);
+        Ok(())
+    }
+
+    /// Somebody has to be able to open it, and why not who is here.
+    fn refuse_lockout(&self) -> Result<()> {
+        let Opened { file, bundle, .. } = &self.opened;
+        if !bundle.is_changed() || file.could_open(bundle) {
+            return Ok(());
+        }
+        let error = match bundle.recipients() {
+            [] => Error::new("then nobody could open the bundle any more; nothing was changed")
+                .hint("to seal it with a password alone: distribute bundle rekey --password-only"),
+            left => {
+                let names: Vec<&str> = left.iter().map(Recipient::name).collect();
+                Error::new(format!(
+                    "nothing at hand would open the bundle then, only {}; nothing was changed",
+                    listed(&names)
+                ))
+                .hint("one of them has to do it; or name an identity of theirs with --identity")
+            }
+        };
+        Err(error)
+    }
+
+    fn gained(&self) -> Vec<&Recipient> {
+        self.opened
+            .bundle
+            .recipients()
+            .iter()
+            .filter(|one| !self.recipients.iter().any(|old| old.key == one.key))
+            .collect()
+    }
+
+    fn lost(&self) -> Vec<&Recipient> {
+        let now = self.opened.bundle.recipients();
+        self.recipients.iter().filter(|old| !now.iter().any(|one| one.key == old.key)).collect()
+    }
+
+    /// Does somebody lose access?
+    fn is_loss(&self) -> bool {
+        !self.lost().is_empty() || (self.was_password && self.is_password_new)
+    }
+
+    fn save(mut self, command: &str) -> Result<()> {
+        let exposed = ExposureReport::all(&self.opened.bundle).split_off(self.exposures);
+        let (lines, fields) = (self.lines(), self.fields(command, &exposed));
+        let (is_written, is_loss) = (self.opened.bundle.is_changed() && !self.shared.check, self.is_loss());
+        if is_written {
+            self.begin()?;
+        }
+        super::save(&mut self.opened, &lines.join("\n"), fields, self.shared)?;
+        if !self.shared.is_json() {
+            exposed.iter().try_for_each(|one| print_result(&exposure_text(one)))?;
+        }
+        if is_written { self.finish(is_loss) } else { Ok(()) }
+    }
+
+    /// What must be there before the bundle is sealed to it.
+    fn begin(&self) -> Result<()> {
+        let Opened { file, bundle, .. } = &self.opened;
+        if let Some(rotation) = bundle.rotation() {
+            return Err(crate::cli::under_way::refusal(rotation, file.path()));
+        }
+        file.could_save(bundle)?;
+        if self.is_loss() {
+            file.keep_copy(&RunId::new(bundle.generation(), self.moment.now, self.moment.random))?;
+        }
+        self.identity.as_ref().map_or(Ok(()), PasswordIdentity::write_beside_former)
+    }
+
+    /// What goes once it is saved: the former identity, and access to the copies. The bundle is safe, so nothing here is an error.
+    fn finish(&self, is_loss: bool) -> Result<()> {
+        let Opened { file, bundle, .. } = &self.opened;
+        let note = |error: Error| print_note(self.shared, &format!("note: {error}"));
+        match &self.identity {
+            Some(identity) => identity.write().unwrap_or_else(note),
+            None if self.lost().iter().any(|one| one.name() == PASSWORD) => {
+                let place = unlock::locked_identity(file.path());
+                print_note(self.shared, &format!("{} opens nothing any more: remove it", place.display()));
+            }
+            None => {}
+        }
+        if !is_loss {
+            return Ok(());
+        }
+        let copies = file.copies()?;
+        let resealed =
+            copies.iter().filter(|(run, ..)| file.reseal_copy(run, bundle, &self.before).map_err(note).is_ok());
+        let count = resealed.count();
+        print_note(self.shared, &format!("{} of the bundle in backups/bundle/ sealed anew", plural_copies(count)));
+        print_note(
+            self.shared,
+            "who lost access can still read what git has of the bundle, with his old key: rotate what he could read",
+        );
+        Ok(())
+    }
+
+    fn lines(&self) -> Vec<String> {
+        if !self.opened.bundle.is_changed() {
+            return vec!["nothing changed".to_owned()];
+        }
+        let mut lines: Vec<String> = self.gained().into_iter().map(|one| format!("gains access: {one}")).collect();
+        lines.extend(self.lost().into_iter().map(|one| format!("loses access: {one}")));
+        if self.is_password_new && self.identity.is_none() {
+            lines.push("gains access: whoever knows the new password".to_owned());
+        }
+        if self.is_password_new && self.was_password {
+            lines.push("loses access: whoever knows only the password until now".to_owned());
+        }
+        if lines.is_empty() {
+            lines.push("nobody gains or loses access".to_owned());
+        }
+        lines
+    }
+
+    fn fields(&self, command: &str, exposed: &[ExposureReport]) -> Value {
+        let shown = |one: &&Recipient| json!({ "label": one.label, "recipient": one.key });
+        let bundle = &self.opened.bundle;
+        let exposures: Vec<Value> = exposed.iter().map(ExposureReport::json).collect();
+        json!({
+            "command": command, "change": if bundle.is_changed() { "changed" } else { "unchanged" },
+            "gains": self.gained().iter().map(shown).collect::<Vec<_>>(),
+            "loses": self.lost().iter().map(shown).collect::<Vec<_>>(),
+            "new_password": self.is_password_new, "exposures": exposures,
+        })
+    }
+}
+
+fn plural_copies(count: usize) -> String {
+    match count {
+        1 => "1 copy".to_owned(),
+        count => format!("{count} copies"),
+    }
+}
+
+fn exposure_text(exposure: &ExposureReport) -> String {
+    let way_out = exposure.way_out().map(|command| format!("rotate them: {command}\n")).unwrap_or_default();
+    format!(
+        "{} could read {}:\n{}{way_out}",
+        exposure.name,
+        plural(exposure.left.len(), "secret"),
+        exposure.names("  ")
+    )
+}
+
+/// `LABEL=RECIPIENT`
+pub fn labelled(text: &str) -> Result<Recipient> {
+    let (label, key) = text.split_once('=').ok_or_else(|| {
+        Error::new("--add wants LABEL=RECIPIENT").hint("such as --add alice=age1..., or --add bob=bob.pub")
+    })?;
+    recipient(label, key)
+}
+
+/// The recipient itself, or the file that holds it.
+pub fn recipient(label: &str, text: &str) -> Result<Recipient> {
+    let path = Path::new(text);
+    let is_file = !text.starts_with("age1") && !text.starts_with("ssh-") && path.is_file();
+    let line = if is_file { line_of(path)? } else { text.to_owned() };
+    Recipient::new(&line).and_then(|one| one.labelled(label, Utc::now())).map_err(|error| match is_file {
+        true => error.at(path.display()),
+        false => error,
+    })
+}
+
+/// The one recipient in a file such as `id_ed25519.pub`. A private key is not read any further.
+fn line_of(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::new(path.display().to_string()).because(e))?;
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    match lines.as_slice() {
+        [line] => Ok((*line).to_owned()),
+        [first, ..] if first.starts_with("-----BEGIN") => {
+            Err(Error::new(format!("{}: it is a private key", path.display()))
+                .hint("name the public half, such as id_ed25519.pub"))
+        }
+        lines => Err(Error::new(format!("{}: it holds {}, not one", path.display(), plural(lines.len(), "recipient")))),
+    }
+}
+
+fn new_password(from: Option<&NewPassword>) -> Result<Secret> {
+    if let Some(NewPassword::File(path)) = from {
+        unlock::refuse_secret(path, "--new-password-file")?;
+        let read = unlock::empty().password_file(path)?;
+        return read
+            .password()
+            .cloned()
+            .ok_or_else(|| Error::new(format!("{}: it holds an identity, not a password", path.display())));
+    }
+    let asked = |question: &str| {
+        prompt::hidden(question).map_err(|error| error.hint("without a terminal: --new-password-file PATH"))
+    };
+    let password = asked("new password of the bundle")?;
+    if password.is_empty() {
+        return Err(Error::new("the password is empty; nothing was changed"));
+    }
+    match asked("the same again")? == password {
+        true => Ok(password),
+        false => Err(Error::new("the two are not the same; nothing was changed")),
+    }
+}

@@ -9,49 +9,16 @@ use crate::words::{KeyName, Result, Secret};
 pub(super) const LONGEST: usize = 127 * 1024;
 
 /// Read-only, or changed by itself, in one of dash, bash, busybox ash and mksh.
-const KEPT_BY_SHELLS: [&str; 34] = [
-    "_",
-    "BASHOPTS",
-    "BASHPID",
-    "BASH_ARGC",
-    "BASH_ARGV",
-    "BASH_ARGV0",
-    "BASH_CMDS",
-    "BASH_ALIASES",
-    "BASH_COMMAND",
-    "BASH_LINENO",
-    "BASH_SOURCE",
-    "BASH_SUBSHELL",
-    "BASH_VERSINFO",
-    "COMP_WORDBREAKS",
-    "DIRSTACK",
-    "EGID",
-    "EPOCHREALTIME",
-    "EPOCHSECONDS",
-    "EUID",
-    "FUNCNAME",
-    "GROUPS",
-    "KSHEGID",
-    "KSHGID",
-    "KSHUID",
-    "KSH_VERSION",
-    "LINENO",
-    "OPTIND",
-    "PGRP",
-    "PIPESTATUS",
-    "PPID",
-    "RANDOM",
-    "SECONDS",
-    "SHELLOPTS",
-    "SRANDOM",
-];
-const KEPT_TOO: [&str; 6] = ["UID", "USER_ID", "GID", "HISTCMD", "BASH_COMPAT", "FUNCNEST"];
+const KEPT_BY_SHELLS: &str = " _ BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_ARGV0 BASH_CMDS BASH_COMMAND BASH_COMPAT \
+    BASH_LINENO BASH_SOURCE BASH_SUBSHELL BASH_VERSINFO COLUMNS COMP_WORDBREAKS DIRSTACK EGID EPOCHREALTIME EPOCHSECONDS EUID FUNCNAME \
+    FUNCNEST GID GROUPS HISTCMD KSHEGID KSHGID KSHUID KSH_VERSION LINENO LINES OPTIND PGRP PIPESTATUS PPID RANDOM SECONDS SHELLOPTS \
+    SHLVL SRANDOM UID USER_ID ";
 
 pub(super) fn refuses(key: &KeyName, value: &Secret) -> Option<&'static str> {
     let bytes = value.expose();
     match () {
         () if key.as_str().contains('-') => Some("its name holds `-`"),
-        () if KEPT_BY_SHELLS.contains(&key.as_str()) || KEPT_TOO.contains(&key.as_str()) => {
+        () if KEPT_BY_SHELLS.split(' ').any(|kept| kept == key.as_str()) => {
             Some("its name is one that shells keep for themselves")
         }
         () if bytes.contains(&0) => Some("the value holds a NUL byte"),

@@ -21,6 +21,10 @@ pub trait Reader {
     fn at_once(&self) -> usize {
         1000
     }
+    /// Some know only a part of what others read in the same files.
+    fn takes(&self, _value: &[u8]) -> bool {
+        true
+    }
     fn read(&self, file: &[u8]) -> Read;
 }
 
@@ -218,7 +222,11 @@ impl Reader for ComposeOne {
     fn missing(&self) -> Option<String> {
         let is_one =
             || String::from_utf8_lossy(&output(Command::new("docker-compose").arg("--version"))).contains(" 1.");
-        (!is_there("docker-compose") || !is_there("python3") || !is_one()).then(|| "docker-compose".to_owned())
+        (!is_there("docker-compose") || !is_one()).then(|| "docker-compose".to_owned())
+    }
+
+    fn takes(&self, value: &[u8]) -> bool {
+        !String::from_utf8_lossy(value).contains('\u{85}')
     }
 
     fn read(&self, file: &[u8]) -> Read {
@@ -226,11 +234,32 @@ impl Reader for ComposeOne {
         fs::write(dir.path().join("c.yml"), format!("version: '2.4'\n{COMPOSE_FILE}")).unwrap();
         let mut compose = Command::new("docker-compose");
         let printed = output(compose.args(["-f", "c.yml", "config"]).current_dir(dir.path()));
-        // It prints YAML only; the same Python reads it.
+        // It prints YAML only; the same Python reads it, and does not get back every character that it wrote.
         let mut python = Command::new("/usr/bin/python3");
         let script = "import sys, yaml, json; json.dump(yaml.safe_load(sys.stdin.buffer)['services']['s']['environment'], sys.stdout)";
         let json = fed(python.args(["-c", script]), &printed);
         undoubled(strings(&serde_json::from_slice(&json).unwrap()))
+    }
+}
+
+/// Its own function alone, as a container gets what it reads.
+pub struct ComposeOneFunction;
+
+impl Reader for ComposeOneFunction {
+    fn name(&self) -> String {
+        "compose.config.environment.env_vars_from_file".to_owned()
+    }
+
+    fn missing(&self) -> Option<String> {
+        ComposeOne.missing()
+    }
+
+    fn read(&self, file: &[u8]) -> Read {
+        let (_dir, path) = place("x.env", file);
+        let script = "import sys, json\nfrom compose.config.environment import env_vars_from_file\n\
+            json.dump(env_vars_from_file(sys.argv[1]), sys.stdout)";
+        let mut python = Command::new("/usr/bin/python3");
+        strings(&serde_json::from_slice(&output(python.args(["-c", script]).arg(path))).unwrap())
     }
 }
 
@@ -296,11 +325,108 @@ impl Reader for EnvironmentGenerator {
         fs::write(dir.path().join("environment.d/50-x.conf"), doubled).unwrap();
         let mut generator = Command::new(GENERATOR);
         generator.env_clear().env("XDG_CONFIG_HOME", dir.path()).env("HOME", dir.path());
-        let printed = output(&mut generator);
-        // It quotes for a shell ($'...'), one variable a line.
-        let script = format!("set -a\n{}\nenv -0", String::from_utf8(printed).unwrap());
-        let (_dir, path) = place("x.sh", script.as_bytes());
-        let out = output(Command::new("bash").arg(path).env_clear().env("PATH", "/usr/bin:/bin"));
+        let printed = String::from_utf8(output(&mut generator)).unwrap();
+        printed.lines().filter_map(|line| pair(line.as_bytes())).map(|(key, value)| (key, unquoted(&value))).collect()
+    }
+
+    /// What environment.d takes for a mistake is a value to a unit.
+    fn takes(&self, value: &[u8]) -> bool {
+        !value.is_empty()
+    }
+}
+
+/// It prints values that need it as `"a\tb\"c"`.
+fn unquoted(printed: &[u8]) -> Vec<u8> {
+    let Some(inner) = printed.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) else {
+        return printed.to_vec();
+    };
+    let mut value = Vec::new();
+    let mut bytes = inner.iter();
+    while let Some(byte) = bytes.next() {
+        value.push(match byte {
+            b'\\' => match bytes.next().unwrap() {
+                b'n' => b'\n',
+                b't' => b'\t',
+                byte => *byte,
+            },
+            byte => *byte,
+        });
+    }
+    value
+}
+
+/// A unit with `EnvironmentFile=`, run by a real systemd that is the first process of its own namespaces and ends with the unit.
+pub struct Unit;
+
+const SYSTEMD: &str = "/usr/lib/systemd/systemd";
+const BOOT: &str = r#"
+set -e
+mount -t tmpfs tmpfs /run
+mkdir -p /run/units /run/generators /run/cgroup
+printf '[Unit]\nWants=a.service\nDefaultDependencies=no\n' >/run/units/default.target
+for target in sysinit basic shutdown exit; do printf '[Unit]\nDefaultDependencies=no\n' >/run/units/$target.target; done
+cat >/run/units/a.service <<END
+[Unit]
+DefaultDependencies=no
+SuccessAction=exit-force
+FailureAction=exit-force
+[Service]
+Type=oneshot
+EnvironmentFile=$1/x.env
+ExecStart=/bin/sh -c "exec /usr/bin/env -0 >$1/out"
+END
+mount -t cgroup2 cgroup2 /run/cgroup
+mkdir /run/cgroup/$2
+echo 0 >/run/cgroup/$2/cgroup.procs
+umount /run/cgroup
+exec unshare --cgroup --propagation unchanged sh -c '
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount --bind /proc/sys /proc/sys
+mount -o remount,bind,ro /proc/sys
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=test SYSTEMD_UNIT_PATH=/run/units \
+    SYSTEMD_GENERATOR_PATH=/run/generators /usr/lib/systemd/systemd --system --log-target=null --show-status=no'
+"#;
+/// A cgroup stays when its processes are gone.
+const AFTER: &str = "mount -t cgroup2 cgroup2 /mnt && find /mnt/$1 -depth -type d -exec rmdir {} +";
+
+impl Reader for Unit {
+    fn name(&self) -> String {
+        "a unit of systemd".to_owned()
+    }
+
+    fn missing(&self) -> Option<String> {
+        let can = || {
+            let script = "mount -t cgroup2 cgroup2 /mnt && mkdir /mnt/$1 && rmdir /mnt/$1";
+            let mut shell = Command::new("unshare");
+            shell.args(["--mount", "sh", "-c", script, "sh"]).arg(format!("distribute-formats-{}", std::process::id()));
+            shell.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        (!std::path::Path::new(SYSTEMD).is_file() || !can())
+            .then(|| "systemd (with root and a cgroup of its own)".to_owned())
+    }
+
+    fn read(&self, file: &[u8]) -> Read {
+        let (dir, _) = place("x.env", file);
+        let cgroup = format!("distribute-formats-{}", std::process::id());
+        let mut boot = Command::new("unshare");
+        boot.args([
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--mount-proc",
+            "sh",
+            "-c",
+            BOOT,
+            "sh",
+        ]);
+        // Its exit status is the unit's: what counts is what the unit saw.
+        let ended = boot.arg(dir.path()).arg(&cgroup).stdin(Stdio::null()).output().unwrap();
+        output(Command::new("unshare").args(["--mount", "sh", "-c", AFTER, "sh", &cgroup]));
+        let out = fs::read(dir.path().join("out"));
+        let out = out.unwrap_or_else(|_| panic!("the unit did not run: {}", String::from_utf8_lossy(&ended.stderr)));
         out.split(|b| *b == 0).filter_map(pair).collect()
     }
 }

@@ -91,7 +91,7 @@ pub struct Values {
 }
 
 impl Values {
-    pub fn make(random: &mut Lcg, asked: usize, dialect: Dialect) -> Self {
+    pub fn make(random: &mut Lcg, asked: usize, dialect: Dialect, is_taken: &dyn Fn(&[u8]) -> bool) -> Self {
         let mut values = Vec::new();
         for index in 0..asked {
             // Most hold one or two of what goes wrong, between harmless ones; some are nothing else.
@@ -103,7 +103,7 @@ impl Values {
             let value: Vec<u8> = (0..length).flat_map(|_| part(random)).copied().collect();
             let key = KeyName::new(format!("K{index}{}", ["", "_x", "_"][index % 3])).unwrap();
             let value = Secret::new(value);
-            if dialect.refuses(&key, &value).is_none() {
+            if dialect.refuses(&key, &value).is_none() && is_taken(value.expose()) {
                 values.push((key, value));
             }
         }

@@ -2,6 +2,8 @@
 
 pub mod words;
 
+pub mod dialect;
+
 pub mod bundle;
 pub mod inventory;
 pub mod playbook;

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top first.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &["main"],
     &["cli"],
     &["engine"],
     &["remote", "transport", "provider", "report", "notify", "shelf"],
     &["plan"],
     &["inventory", "bundle", "playbook"],
+    &["dialect"],
     &["words"],
 ];
 

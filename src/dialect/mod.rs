@@ -1,0 +1,109 @@
+//! `Dialect`: how a reader on a host wants keys and values written. One value model, ordered `(KeyName, Secret)`, and for each
+//! dialect what it refuses, how it writes, and how its reader reads. What a dialect accepts arrives byte for byte: the tests ask
+//! the real readers. What it cannot hold is refused, never bent.
+
+mod cannot_hold;
+mod compose;
+mod cursor;
+mod docker;
+mod draft;
+mod found;
+mod json;
+mod kubernetes;
+mod manifest;
+mod shell;
+mod systemd;
+#[cfg(test)]
+mod tests;
+
+use crate::words::{KeyName, Result, Secret};
+
+pub use cannot_hold::CannotHold;
+pub use manifest::Manifest;
+pub use shell::quoted as shell_quoted;
+
+pub(crate) use json::string as json_string;
+
+/// Who reads the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `docker run --env-file` and `kubectl create secret --from-env-file`: everything behind the first `=` is the value.
+    Docker,
+    /// `env_file` of Compose, version 1 and 2.
+    Compose,
+    /// `EnvironmentFile=` of a unit.
+    Systemd,
+    /// `set -a; . FILE` in a POSIX shell.
+    Shell,
+    /// One object of strings.
+    Json,
+    /// A `v1` Secret for `kubectl apply -f`.
+    Kubernetes,
+}
+
+impl Dialect {
+    /// Every one, in the order in which they are told.
+    pub const ALL: [Self; 6] = [Self::Docker, Self::Compose, Self::Systemd, Self::Shell, Self::Json, Self::Kubernetes];
+
+    /// The word in the playbook.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Compose => "compose",
+            Self::Systemd => "systemd",
+            Self::Shell => "shell",
+            Self::Json => "json",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+
+    /// Why this pair cannot be written: `the value holds a newline`.
+    pub fn refuses(self, key: &KeyName, value: &Secret) -> Option<&'static str> {
+        match self {
+            Self::Docker => docker::refuses(key, value),
+            Self::Compose => compose::refuses(value),
+            Self::Systemd => systemd::refuses(key, value),
+            Self::Shell => shell::refuses(key, value),
+            Self::Json => json::refuses(value),
+            Self::Kubernetes => kubernetes::refuses(value),
+        }
+    }
+
+    /// The first pair that cannot be written, and why.
+    pub fn check(self, values: &[(KeyName, Secret)]) -> Result<(), CannotHold> {
+        let mut refusals = values.iter().filter_map(|(key, value)| Some((key, self.refuses(key, value)?)));
+        let too_much = || kubernetes::too_much(values).filter(|_| self == Self::Kubernetes);
+        match refusals.next().or_else(too_much) {
+            Some((key, what)) => Err(CannotHold { key: key.clone(), dialect: self, what }),
+            None => Ok(()),
+        }
+    }
+
+    /// The whole file. Only a manifest has a name of its own; without one given it is called `secrets`.
+    pub fn write(self, values: &[(KeyName, Secret)], manifest: Option<&Manifest>) -> Result<Secret, CannotHold> {
+        self.check(values)?;
+        Ok(match self {
+            Self::Docker => docker::write(values),
+            Self::Compose => compose::write(values),
+            Self::Systemd => systemd::write(values),
+            Self::Shell => shell::write(values),
+            Self::Json => json::write(values),
+            Self::Kubernetes => kubernetes::write(values, manifest.unwrap_or(&Manifest::default())),
+        })
+    }
+
+    /// What the reader sees, in the order of the file; of a key that stands twice the last value.
+    ///
+    /// # Errors
+    /// Where the reader would stop, drop a line, or put in what is not in the file. They name line and key, never the text.
+    pub fn read(self, bytes: &[u8]) -> Result<Vec<(KeyName, Secret)>> {
+        match self {
+            Self::Docker => docker::read(bytes),
+            Self::Compose => compose::read(bytes),
+            Self::Systemd => systemd::read(bytes),
+            Self::Shell => shell::read(bytes),
+            Self::Json => json::read(bytes),
+            Self::Kubernetes => kubernetes::read(bytes),
+        }
+    }
+}

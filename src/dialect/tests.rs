@@ -1,0 +1,185 @@
+//! What is written is what is read; the real readers are asked in tests/formats.rs.
+
+use super::*;
+
+fn pair(key: &str, value: &[u8]) -> (KeyName, Secret) {
+    (KeyName::new(key).unwrap(), Secret::new(value))
+}
+
+fn written(dialect: Dialect, values: &[(&str, &str)]) -> String {
+    let values: Vec<_> = values.iter().map(|(key, value)| pair(key, value.as_bytes())).collect();
+    let file = dialect.write(&values, None).unwrap();
+    assert_eq!(dialect.read(file.expose()).unwrap(), values);
+    String::from_utf8(file.expose().to_vec()).unwrap()
+}
+
+#[test]
+fn plain_values_stand_bare_and_others_quoted() {
+    let values = [("A", "abc"), ("B", ""), ("C", "x y"), ("D", "it's $5"), ("E", "a\"b\\c")];
+    for (dialect, expected) in [
+        (Dialect::Docker, "A=abc\nB=\nC=x y\nD=it's $5\nE=a\"b\\c\n"),
+        (Dialect::Compose, "A=abc\nB=\nC=\"x y\"\nD='it\\'s $5'\nE=\"a\\\"b\\\\c\"\n"),
+        (Dialect::Systemd, "A=abc\nB=\nC=\"x y\"\nD=\"it's \\$5\"\nE=\"a\\\"b\\\\c\"\n"),
+        (Dialect::Shell, "A=abc\nB=\nC='x y'\nD='it'\\''s $5'\nE='a\"b\\c'\n"),
+        (
+            Dialect::Json,
+            "{\n  \"A\": \"abc\",\n  \"B\": \"\",\n  \"C\": \"x y\",\n  \"D\": \"it's $5\",\n  \"E\": \"a\\\"b\\\\c\"\n}\n",
+        ),
+        (
+            Dialect::Kubernetes,
+            "apiVersion: v1\nkind: Secret\nmetadata:\n  name: \"secrets\"\ntype: Opaque\ndata:\n  \"A\": \"YWJj\"\n  \
+             \"B\": \"\"\n  \"C\": \"eCB5\"\n  \"D\": \"aXQncyAkNQ==\"\n  \"E\": \"YSJiXGM=\"\n",
+        ),
+    ] {
+        assert_eq!(written(dialect, &values), expected, "{}", dialect.as_str());
+    }
+}
+
+#[test]
+fn nothing_is_a_file_too() {
+    for dialect in Dialect::ALL {
+        assert_eq!(dialect.read(dialect.write(&[], None).unwrap().expose()).unwrap(), []);
+    }
+}
+
+#[track_caller]
+fn refused(dialects: &[Dialect], key: &str, value: &[u8], what: &str) {
+    for dialect in Dialect::ALL {
+        let refusal = dialect.write(&[pair("FIRST", b"1"), pair(key, value)], None).err();
+        let expected = dialects.contains(&dialect).then(|| (key.to_owned(), what));
+        assert_eq!(refusal.map(|no| (no.key.to_string(), no.what)), expected, "{}", dialect.as_str());
+    }
+}
+
+#[test]
+fn what_a_dialect_cannot_hold_is_refused() {
+    use Dialect::{Compose, Docker, Json, Kubernetes, Shell, Systemd};
+    refused(&[Docker], "A", b"a\nb", "the value holds a newline");
+    refused(&[Docker, Systemd], "A", b"a\rb", "the value holds a carriage return");
+    refused(&[Docker, Compose, Systemd, Shell], "A", b"a\0b", "the value holds a NUL byte");
+    refused(&[Docker, Compose, Systemd, Json], "A", b"a\xffb", "the value holds bytes that are not UTF-8");
+    refused(&[Systemd], "A", b"a\x1bb", "the value holds a control character");
+    refused(&[Systemd], "A", "\u{fffe}".as_bytes(), "the value holds a code point that is no character");
+    refused(&[Systemd, Shell], "A-B", b"1", "its name holds `-`");
+    refused(&[Shell], "UID", b"1", "its name is one that shells keep for themselves");
+    refused(&[Compose], "A", b"a ${b}", "the value holds `${`, which version 1 expands in any quotes");
+    refused(&[Compose], "A", b"a b\\", "the value ends in a backslash and needs quotes");
+    refused(&[Compose], "A", b"$ \\\\ ", "the value holds `$` and a backslash before another or before `'`");
+    refused(&[Docker], "A", &[b'a'; 64 * 1024 - 3], "the value makes a line longer than 64 KiB");
+    let many: Vec<_> = (0..9).map(|index| pair(&format!("K{index}"), &[b'a'; 120 * 1024])).collect();
+    let no = Kubernetes.check(&many).unwrap_err();
+    assert_eq!((no.key.as_str(), no.what), ("K8", "the values up to here are together longer than 1 MiB"));
+    assert_eq!(Shell.check(&many), Ok(()));
+}
+
+#[test]
+fn a_refusal_says_what_would_do() {
+    let values = [pair("K", b"POISON\n")];
+    let no = Dialect::Docker.check(&values).unwrap_err();
+    let error = no.of(&"api".parse().unwrap(), &values[0].1);
+    assert_eq!(
+        error.to_string(),
+        "service `api`, key `K`: the value holds a newline, which the docker format cannot hold"
+    );
+    assert_eq!(
+        error.hints()[0],
+        "formats that hold it, if its reader knows one of them: compose, systemd, shell, json, kubernetes, files"
+    );
+    assert!(!format!("{error:?} {no:?}").contains("POISON"));
+}
+
+#[test]
+fn what_a_person_wrote_is_read_as_its_reader_does() {
+    for (dialect, text, expected) in [
+        (Dialect::Docker, "\u{feff}# c\n  A=\"x\" # y\r\n\nB= \n", "A=\"x\" # y|B= "),
+        (Dialect::Compose, "# c\nexport A=x # y\nB = ' z' # c\nC=\"a\\nb\"\nA=last\n", "A=last|B= z|C=a\nb"),
+        (
+            Dialect::Systemd,
+            "; c \\\n still=c\nA = x # y  \nB='a'\"b\\$\\q\" c\nC=a\\\nb\\ \n",
+            "A=x # y|B=ab$\\qc|C=ab ",
+        ),
+        (Dialect::Shell, "# c\nexport A=x # y\nB='a'\"b\\$\\q\"c\\ d\n", "A=x|B=ab$\\qc d"),
+        (Dialect::Json, r#" { "A" : "\u00e4\ud83d\ude00\/" , "B":"" } "#, "A=ä😀/|B="),
+        (
+            Dialect::Kubernetes,
+            "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\ntype: Opaque\ndata:\n  A: YQ==\n",
+            "A=a",
+        ),
+    ] {
+        let values = dialect.read(text.as_bytes()).unwrap();
+        let shown = values.iter().map(|(key, value)| format!("{key}={}", String::from_utf8_lossy(value.expose())));
+        assert_eq!(shown.collect::<Vec<_>>().join("|"), expected, "{}", dialect.as_str());
+    }
+}
+
+#[test]
+fn errors_of_readers_name_the_line_never_the_text() {
+    for (dialect, text) in [
+        (Dialect::Docker, "A=1\nPOISON\n"),
+        (Dialect::Docker, "A=1\nPOISON POISON=1\n"),
+        (Dialect::Compose, "A=1\nB=$POISON\n"),
+        (Dialect::Compose, "A=1\nB='x'POISON"),
+        (Dialect::Systemd, "A=1\nPOISON"),
+        (Dialect::Shell, "A=1\nB=`POISON`"),
+        (Dialect::Shell, "A=1\nB=x POISON"),
+        (Dialect::Json, "{\"A\":\n{\"POISON\": \"POISON\"}}"),
+        (Dialect::Json, "{\n\"A\": \"POISON\\x\"}"),
+    ] {
+        let error = dialect.read(text.as_bytes()).unwrap_err();
+        assert!(error.to_string().starts_with("line "), "{error}");
+        assert!(!format!("{error:?}").contains("POISON"), "{error:?}");
+    }
+}
+
+/// A generator of our own, so that a failure can be had again from its seed.
+struct Lcg(u64);
+
+impl Lcg {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % end as u64).unwrap()
+    }
+}
+
+#[test]
+fn whatever_is_accepted_is_read_back() {
+    let parts: [&[u8]; 24] = [
+        b"'",
+        b"\"",
+        b"$",
+        b"\\",
+        b"#",
+        b" ",
+        b"=",
+        b"\n",
+        b"\t",
+        b"\r",
+        b"a",
+        b"Z9",
+        "\u{e4}".as_bytes(),
+        b"\x01",
+        b"\xff",
+        b"${x}",
+        b"`",
+        b"%s",
+        b"~",
+        b";",
+        b"\\n",
+        b"$(id)",
+        "\u{a0}".as_bytes(),
+        b"{}",
+    ];
+    let mut random = Lcg(6);
+    let mut accepted = [0; 6];
+    for round in 0..6000 {
+        let value: Vec<u8> = (0..random.below(7)).flat_map(|_| parts[random.below(parts.len())]).copied().collect();
+        let values = [pair("A", &value), pair("B", b"next")];
+        for (index, dialect) in Dialect::ALL.into_iter().enumerate() {
+            let Ok(file) = dialect.write(&values, None) else { continue };
+            let name = dialect.as_str();
+            assert_eq!(dialect.read(file.expose()).unwrap(), values, "{name}, round {round}: {}", value.escape_ascii());
+            accepted[index] += 1;
+        }
+    }
+    assert!(accepted.iter().all(|count| *count > 2000), "{accepted:?}");
+}

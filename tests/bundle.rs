@@ -3,12 +3,16 @@
 
 #[path = "bundle/bad_files.rs"]
 mod bad_files;
+#[path = "bundle/flaws.rs"]
+mod flaws;
 #[path = "bundle/key_pairs.rs"]
 mod key_pairs;
 #[path = "bundle/keys_and_passwords.rs"]
 mod keys_and_passwords;
 #[path = "bundle/room.rs"]
 mod room;
+#[path = "bundle/run.rs"]
+mod run;
 #[path = "bundle/saves.rs"]
 mod saves;
 #[path = "bundle/stories.rs"]

@@ -26,6 +26,7 @@ mod recovery;
 mod rekey;
 mod rotation;
 mod sealed;
+mod sealed_content;
 mod unlock;
 
 pub use copies::copies_beside;
@@ -42,4 +43,5 @@ pub use record::{Enrolment, Metadata};
 pub use recovery::{BackupKey, Circumstances, Keepsake, Missing, Recovery, RemainingFile, Remains};
 pub use rotation::{OldValues, Revocation, Rotation, Turn};
 pub use sealed::{identities, identity_text, seal_identity};
+pub use sealed_content::SealedContent;
 pub use unlock::{OpenedBy, Unlock};

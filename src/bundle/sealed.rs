@@ -18,6 +18,11 @@ const MOST_WORK: u8 = 20;
 const ARMOR: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 const MAGIC: &[u8] = b"age-encryption.org/";
 
+/// Does it begin as an age file does, armored or not?
+pub fn is_age_file(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC) || bytes.trim_ascii_start().starts_with(ARMOR)
+}
+
 /// An age file whose header was read, and whose content nobody has opened yet.
 pub struct Sealed {
     bytes: Vec<u8>,

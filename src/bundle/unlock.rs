@@ -5,7 +5,7 @@ use super::identity::{Identity, Unlocking};
 use super::person::Person;
 use super::private_file::{read_locked, read_private};
 use super::recipient::Recipient;
-use super::sealed::{Lock, RESTORE, Refusal, Sealed, Stanza};
+use super::sealed::{Lock, RESTORE, Refusal, Sealed, Stanza, is_age_file};
 use crate::words::{Error, Result, Secret, listed, plural};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -287,10 +287,6 @@ impl Unlock {
         }
         error.hint("name what opens it: --password-file, DISTRIBUTE_PASSWORD_FILE, --identity or DISTRIBUTE_IDENTITY")
     }
-}
-
-fn is_age_file(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"age-encryption.org/") || bytes.starts_with(b"-----BEGIN AGE")
 }
 
 /// `3 keys: 2 X25519, ssh-ed25519 (tag Ab12Cd)`

@@ -7,10 +7,12 @@ mod edit;
 mod get;
 mod list;
 mod password_identity;
+mod recipient;
 mod recipients;
 mod rekey;
 mod restore;
 mod revert;
+mod seal;
 mod set;
 
 use super::last_seen::LastSeen;
@@ -47,7 +49,9 @@ enum Command {
     Revert(revert::Args),
     /// Take the values of a copy that was kept of the bundle, as a new generation
     Restore(restore::Args),
-    /// Open the bundle and say what is in it
+    /// Seal a service's variables for one host, which opens them with its own password file
+    Seal(seal::Args),
+    /// Say what is missing, empty, a placeholder, weak or used twice
     Check(check::Args),
 }
 
@@ -62,7 +66,8 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         Command::Rekey(args) => rekey::run(args, shared),
         Command::Revert(args) => revert::run(args, shared),
         Command::Restore(args) => restore::run(args, shared),
-        Command::Check(args) => check::run(args, shared),
+        Command::Seal(args) => seal::run(args, shared),
+        Command::Check(args) => return check::run(args, shared),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ mod confirm;
 mod deploy;
 mod editor;
 mod fleet;
+mod hardening;
 mod interrupt;
 mod inventory;
 mod keygen;
@@ -23,6 +24,7 @@ mod recover;
 mod report_file;
 mod restore;
 mod rotate;
+mod run;
 mod schedule;
 mod setup;
 mod shared;
@@ -37,6 +39,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub use hardening::harden;
 pub use project::Project;
 pub use shared::{Format, Shared};
 
@@ -85,6 +88,8 @@ enum Command {
     Status(status::Args),
     /// Create, change and read the bundle of secrets (secrets.age)
     Bundle(bundle::Args),
+    /// Run a program with a service's secrets in its environment: on a host, in a container, or from the bundle
+    Run(run::Args),
     /// Show hosts and groups; say what a host gets and who gets a secret
     Inventory(inventory::Args),
     /// Write what runs rotate, audit and backup at their times: systemd timers or lines of a crontab
@@ -176,6 +181,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Recover(args) => recover::run(args, &cli.shared),
         Command::Status(args) => status::run(args, &cli.shared),
         Command::Bundle(args) => bundle::run(args, &cli.shared),
+        Command::Run(args) => run::run(args, &cli.shared),
         Command::Inventory(args) => inventory::run(args, &cli.shared),
         Command::Schedule(args) => schedule::run(args, &cli.shared),
         Command::Keygen(args) => keygen::run(args, &cli.shared),

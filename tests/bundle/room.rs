@@ -97,7 +97,7 @@ impl Room {
     }
 
     pub fn generation(&self) -> u64 {
-        let said = self.run(&["bundle", "check", "-o", "json"]).ok();
+        let said = self.run(&["bundle", "list", "-o", "json"]).ok();
         let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
         report["generation"].as_u64().unwrap()
     }

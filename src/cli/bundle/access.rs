@@ -9,9 +9,8 @@ use crate::cli::shared::{print_note, print_result};
 use crate::cli::{Shared, prompt, unlock};
 use crate::report::ExposureReport;
 use crate::words::{Error, Result, RunId, Secret, listed, plural};
-use chrono::Utc;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The recipient that stands for everybody who knows the password.
 const PASSWORD: &str = "password";
@@ -300,40 +299,6 @@ fn exposure_text(exposure: &ExposureReport) -> String {
         plural(exposure.left.len(), "secret"),
         exposure.names("  ")
     )
-}
-
-/// `LABEL=RECIPIENT`
-pub fn labelled(text: &str) -> Result<Recipient> {
-    let (label, key) = text.split_once('=').ok_or_else(|| {
-        Error::new("--add wants LABEL=RECIPIENT").hint("such as --add alice=age1..., or --add bob=bob.pub")
-    })?;
-    recipient(label, key)
-}
-
-/// The recipient itself, or the file that holds it.
-pub fn recipient(label: &str, text: &str) -> Result<Recipient> {
-    let path = Path::new(text);
-    let is_file = !text.starts_with("age1") && !text.starts_with("ssh-") && path.is_file();
-    let line = if is_file { line_of(path)? } else { text.to_owned() };
-    Recipient::new(&line).and_then(|one| one.labelled(label, Utc::now())).map_err(|error| match is_file {
-        true => error.at(path.display()),
-        false => error,
-    })
-}
-
-/// The one recipient in a file such as `id_ed25519.pub`. A private key is not read any further.
-fn line_of(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::new(path.display().to_string()).because(e))?;
-    let lines: Vec<&str> =
-        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    match lines.as_slice() {
-        [line] => Ok((*line).to_owned()),
-        [first, ..] if first.starts_with("-----BEGIN") => {
-            Err(Error::new(format!("{}: it is a private key", path.display()))
-                .hint("name the public half, such as id_ed25519.pub"))
-        }
-        lines => Err(Error::new(format!("{}: it holds {}, not one", path.display(), plural(lines.len(), "recipient")))),
-    }
 }
 
 fn new_password(from: Option<&NewPassword>) -> Result<Secret> {

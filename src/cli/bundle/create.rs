@@ -1,6 +1,7 @@
 //! `bundle create`: env files and directories of files become a new bundle. Links are refused, hidden files are skipped aloud.
 
-use crate::bundle::{Bundle, BundleFile, EnvFile, Place, Recipient, SecretName, system_random};
+use super::recipient;
+use crate::bundle::{Bundle, BundleFile, EnvFile, Place, SecretName, system_random};
 use crate::cli::last_seen::LastSeen;
 use crate::cli::shared::print_note;
 use crate::cli::{Shared, unlock};
@@ -21,15 +22,15 @@ pub struct Args {
     /// Env files (x.env), and directories with x.env, SERVICE/FILE, or services/, groups/GROUP/ and hosts/HOST/ with the same
     #[arg(value_name = "DIR|FILE", required = true)]
     sources: Vec<PathBuf>,
-    /// Seal to this public key (age1...) instead of a password; may be given several times
-    #[arg(long, value_name = "KEY")]
+    /// Seal to this recipient instead of a password, with or without whose it is; may be given several times
+    #[arg(long, value_name = "[LABEL=]RECIPIENT")]
     recipient: Vec<String>,
 }
 
 pub fn run(args: Args, shared: &Shared) -> Result<()> {
     let path = shared.project()?.bundle;
     let now = Utc::now();
-    let recipients = args.recipient.iter().map(|key| Recipient::new(key)).collect::<Result<_>>()?;
+    let recipients = args.recipient.iter().map(|text| recipient::given(text)).collect::<Result<_>>()?;
     let mut bundle = Bundle::create(recipients, now, &mut system_random)?;
     let mut seen = BTreeSet::new();
     for source in &args.sources {

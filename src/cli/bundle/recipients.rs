@@ -43,7 +43,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
         Command::List(args) => list::run(args, shared),
         Command::Add(args) => {
             // An SSH key that is pasted without quotes comes as several words.
-            let new = super::access::recipient(&args.label, &args.recipient.join(" "))?;
+            let new = super::recipient::labelled_as(&args.label, &args.recipient.join(" "))?;
             Access::change("bundle recipients add", Change { add: vec![new], ..Change::default() }, shared)
         }
         Command::Remove(args) => {

@@ -1,6 +1,7 @@
 //! `bundle rekey`: the bundle is sealed anew, with new keys in it; who can open it may change at the same time.
 
-use super::access::{Access, Change, NewPassword, labelled};
+use super::access::{Access, Change, NewPassword};
+use super::recipient::labelled;
 use crate::cli::Shared;
 use crate::words::Result;
 use std::path::PathBuf;

@@ -33,7 +33,7 @@ pub use opened::{Bundle, Content, new_identity};
 pub use origin::Origin;
 pub use recipient::Recipient;
 pub use record::{Enrolment, Metadata};
-pub use recovery::{BackupKey, Circumstances, Keepsake, Missing, Recovery, RemainingFile, Remains};
+pub use recovery::{BackupKey, Circumstances, Keepsake, Missing, Recovery, RemainingFile, Remains, Written};
 pub use rotation::{OldValues, Revocation, Rotation, Turn};
 pub use sealed::{identities, identity_text, seal_identity};
 pub use unlock::{OpenedBy, Unlock};

@@ -1,5 +1,8 @@
 //! `Contents`: what lies in a host's files of one service, each format in its own way.
 
+#[cfg(test)]
+mod tests;
+
 use super::DesiredFile;
 use super::desired::{refusal_of_format, sha256};
 use super::entitlement::Entitled;

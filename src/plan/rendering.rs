@@ -1,6 +1,6 @@
 //! `Rendering`: a config file made from a template with one host's secrets. The template sees nothing but what it is given: no
 //! files, no environment, no other templates. What is not there is an error, and so is a secret that is looked up and compared:
-//! values are bytes that are written or put through a filter, so that no copy of them stays behind.
+//! it is no string of the engine's, so that what is written, and what our own filters make, is wiped.
 
 mod filters;
 mod looked_up;
@@ -48,10 +48,10 @@ impl Rendering {
         let parsed = environment.template_from_named_str("template", &template.text);
         let rendered = parsed.and_then(|parsed| parsed.render_captured_to(context, &mut output).map(drop));
         match rendered {
-            Err(error) => Err(told(&error, &looks, template)),
+            Err(error) => Err(told(&error, &looks, template, output.is_full)),
             Ok(()) => match looks.idle() {
                 Some(name) => Err(Error::new(format!("{}: `{name}` is looked up and not written", shown(template)))
-                    .hint("a secret can be written, tested for being there or empty, and put through json, base64, shellquote, urlencode")
+                    .hint("a secret can be written, tested for being there or empty, and put through a filter: json, base64, shellquote, urlencode")
                     .hint("it cannot be compared: for what is no secret, use vars of the inventory")),
                 None => Ok(Self { content: output.finish(), used: looks.used() }),
             },
@@ -74,7 +74,7 @@ fn shown(template: &Template) -> String {
     printable(template.path.as_bytes(), 200)
 }
 
-fn told(error: &minijinja::Error, looks: &LookUps, template: &Template) -> Error {
+fn told(error: &minijinja::Error, looks: &LookUps, template: &Template, is_full: bool) -> Error {
     let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
     let wrong = |what: String| Error::new(format!("{}{line}: {what}", shown(template)));
     if let Some(name) = looks.not_text() {
@@ -87,9 +87,11 @@ fn told(error: &minijinja::Error, looks: &LookUps, template: &Template) -> Error
             if there.is_empty() { error } else { error.hint(format!("there are: {there}")) }
         }
         (ErrorKind::OutOfFuel, _) => wrong("it does not come to an end".to_owned()),
-        (ErrorKind::WriteFailure, _) => wrong("it makes more than 16 MiB".to_owned()),
-        (ErrorKind::InvalidOperation, _) => wrong("invalid operation".to_owned())
-            .hint("of filters, a secret knows json, base64, shellquote and urlencode"),
+        _ if is_full => wrong("it makes more than 16 MiB".to_owned()),
+        (ErrorKind::WriteFailure | ErrorKind::BadSerialization, _) => {
+            wrong("what is written there is no value".to_owned())
+                .hint("a service is not one: write {{ secrets.SERVICE.KEY }}")
+        }
         (kind, _) => wrong(kind.to_string()),
     }
 }

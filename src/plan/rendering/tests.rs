@@ -95,7 +95,9 @@ fn what_would_go_wrong_in_silence_is_refused() {
         ":2: `secrets.api.BINARY` is not UTF-8, and cannot be in a template as it is",
     );
     assert!(hints[0].contains("{{ secrets.api.BINARY|base64 }}"), "{hints:?}");
-    refused("{{ secrets.api.PASSWORD|upper }}", ":1: invalid operation");
+    refused("{{ secrets.api.PASSWORD|length }}", ":1: invalid operation");
+    refused("{{ secrets.api }}", ":1: what is written there is no value");
+    refused("{% for a in range(5000) %}{{ 'x' * 5000 }}{% endfor %}", ": it makes more than 16 MiB");
     refused("{{ secrets.api.PASSWORD|nope }}", ":1: unknown filter");
     refused("{{ secrets.api.PASSWORD", ":1: syntax error");
     refused(

@@ -40,7 +40,7 @@ pub use origin::Origin;
 pub use person::Person;
 pub use recipient::Recipient;
 pub use record::{Enrolment, Metadata};
-pub use recovery::{BackupKey, Circumstances, Keepsake, Missing, Recovery, RemainingFile, Remains};
+pub use recovery::{BackupKey, Circumstances, Keepsake, Missing, Recovery, RemainingFile, Remains, Written};
 pub use rotation::{OldValues, Revocation, Rotation, Turn};
 pub use sealed::{identities, identity_text, seal_identity};
 pub use sealed_content::SealedContent;

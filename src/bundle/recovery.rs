@@ -9,6 +9,7 @@ use super::layout::SecretName;
 use super::opened::Bundle;
 use super::record::{Enrolment, Record};
 use super::sealed;
+use crate::dialect::Dialect;
 use crate::words::{Error, HostName, Random, Result, RunId, Secret, ServiceName, listed, printable};
 use chrono::{DateTime, Utc};
 use finds::Finds;
@@ -44,9 +45,22 @@ pub struct RemainingFile {
     pub from: Vec<String>,
     /// Key -> the layer that gave its value, where that is not the common one.
     pub overrides: BTreeMap<String, String>,
+    pub written: Written,
     /// Somebody changed it on the host.
     pub is_edited: bool,
     pub content: Secret,
+}
+
+/// How values of the bundle lie in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// As in the bundle, comments too.
+    AsStored,
+    In(Dialect),
+    /// One value, whose key is the file's name.
+    OneKey,
+    /// By a template: they do not come back.
+    Rendered,
 }
 
 /// The identity that opens backups, and how it lies on hosts.

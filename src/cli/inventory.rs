@@ -4,7 +4,7 @@ use super::Shared;
 use super::shared::{print_error, print_result};
 use crate::inventory::{Group, Host, Inventory};
 use crate::plan::entitlement::{Entitled, Entitlement, entitlements};
-use crate::playbook::{Format, Play, Playbook};
+use crate::playbook::{Play, Playbook};
 use crate::words::{Error, HostName, KeyName, Pattern, Result, ServiceName, nearest, plural};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -210,7 +210,7 @@ fn gets(inventory: &Inventory, playbook: &Playbook, host: &Host) -> Result<Answe
 
 fn file_row(entitled: &Entitled<'_>, entitlement: &Entitlement<'_>) -> Vec<String> {
     let access = &entitled.service.access;
-    let made_of = match entitled.service.include.is_empty() {
+    let made_of = match entitled.service.is_plain() {
         true => entitled.service.name.to_string(),
         false => format!("{}: {}", entitled.service.name, spaced(&entitled.sources)),
     };
@@ -220,7 +220,7 @@ fn file_row(entitled: &Entitled<'_>, entitlement: &Entitlement<'_>) -> Vec<Strin
 
 /// A directory is shown with a slash behind it.
 fn shown_path(entitled: &Entitled<'_>, entitlement: &Entitlement<'_>) -> String {
-    let slash = if entitled.service.format == Format::Raw { "/" } else { "" };
+    let slash = if entitled.service.format.is_directory() { "/" } else { "" };
     entitled.path(&entitlement.root) + slash
 }
 

@@ -1,16 +1,16 @@
 //! `DesiredSet`: what a play wants on a host, made from inventory, playbook and bundle before any connection.
 
+use super::contents::Contents;
 use super::entitlement::{Entitled, Entitlement, entitlements};
 use super::policy;
-use crate::bundle::{Bundle, EnvFile, Origin};
+use crate::bundle::{Bundle, Origin};
+use crate::dialect::{CannotHold, Manifest};
 use crate::inventory::{Host, Inventory};
 use crate::playbook::{Access, Action, Consumer, Format, Playbook, Probe};
-use crate::words::{
-    Error, HostName, KeyName, Mode, PlayName, Principal, RemotePath, Result, Secret, ServiceName, nearest,
-};
+use crate::words::{Error, HostName, KeyName, Mode, PlayName, Principal, RemotePath, Result, Secret, ServiceName};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// One play's files for one host, with everything that is to hold for them.
 #[derive(Clone, Debug)]
@@ -51,6 +51,9 @@ pub struct DesiredFile {
     /// Relative to the set: `aws.env`, or `tls/cert.pem`.
     pub path: String,
     pub service: ServiceName,
+    pub format: Format,
+    /// What the object is called, of format `kubernetes`.
+    pub manifest: Option<Manifest>,
     /// What of the bundle it is made of.
     pub origin: Origin,
     pub content: Secret,
@@ -81,10 +84,10 @@ impl DesiredSet {
     }
 
     fn new(entitlement: &Entitlement, bundle: &Bundle, host: &Host) -> Result<Self> {
-        let source = Source { bundle, host };
+        let contents = Contents { bundle, host };
         let mut files = Vec::new();
         for entitled in &entitlement.services {
-            files.extend(source.files(entitled)?);
+            files.extend(contents.files(entitled)?);
         }
         let identity = bundle.host_identity(&host.name);
         Ok(Self {
@@ -159,136 +162,10 @@ impl DesiredService {
     }
 }
 
-/// Where contents come from for one host.
-struct Source<'a> {
-    bundle: &'a Bundle,
-    host: &'a Host,
-}
-
-impl Source<'_> {
-    fn files(&self, entitled: &Entitled) -> Result<Vec<DesiredFile>> {
-        match entitled.service.format {
-            Format::Raw => self.raw(entitled),
-            Format::Docker if entitled.service.include.is_empty() => Ok(vec![self.docker(entitled)?]),
-            Format::Docker => Ok(vec![self.union(entitled)?]),
-        }
-    }
-
-    fn content(&self, service: &ServiceName) -> Result<crate::bundle::Content> {
-        self.bundle.content(service, &self.host.name, &self.host.groups).ok_or_else(|| {
-            let services = self.bundle.services();
-            let error = Error::new(format!("service `{service}` is in a playbook, but not in the bundle"));
-            match nearest(service.as_str(), services.iter().map(ServiceName::as_str)) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint(format!("put it there: distribute bundle set {service}.KEY")),
-            }
-        })
-    }
-
-    fn raw(&self, entitled: &Entitled) -> Result<Vec<DesiredFile>> {
-        let service = &entitled.service.name;
-        let content = self.content(service)?;
-        let mut files = Vec::new();
-        if let Some(env) = &content.env {
-            let path = format!("{service}/{service}.env");
-            files.push(self.file(entitled, path, self.origin_of_env(service), env.to_secret(), Vec::new()));
-        }
-        for (name, content) in content.files {
-            let origin = self.bundle.origin_of_file(service, &name, &self.host.name, &self.host.groups);
-            files.push(self.file(entitled, format!("{service}/{name}"), origin, content, Vec::new()));
-        }
-        Ok(files)
-    }
-
-    fn origin_of_env(&self, service: &ServiceName) -> Origin {
-        self.bundle.origin_of_env(service, &self.host.name, &self.host.groups)
-    }
-
-    fn docker(&self, entitled: &Entitled) -> Result<DesiredFile> {
-        let service = &entitled.service.name;
-        let content = self.content(service)?;
-        let Some(env) = content.env else {
-            return Err(Error::new(format!(
-                "service `{service}` has files and no env file, so the docker format cannot hold it"
-            ))
-            .hint("say format = \"raw\" in the playbook"));
-        };
-        let values = docker_values(service, &env)?;
-        Ok(self.file(entitled, format!("{service}.env"), self.origin_of_env(service), env.to_secret(), values))
-    }
-
-    /// One env file of all values of its sources; a key that two of them give must have one value.
-    fn union(&self, entitled: &Entitled) -> Result<DesiredFile> {
-        let service = &entitled.service.name;
-        let mut seen: BTreeMap<KeyName, (ServiceName, Secret)> = BTreeMap::new();
-        let mut values = Vec::new();
-        let mut origin = Origin::default();
-        for source in &entitled.sources {
-            let Some(env) = self.content(source)?.env else { continue };
-            origin.documents.extend(self.origin_of_env(source).documents);
-            for (key, value) in docker_values(source, &env)? {
-                match seen.get(&key) {
-                    Some((_, other)) if *other == value => continue,
-                    Some((first, _)) => {
-                        return Err(Error::new(format!(
-                            "service `{service}`: `{first}` and `{source}` give `{key}` different values"
-                        ))
-                        .hint("rename the key in one of them, or leave one of them out of `include`"));
-                    }
-                    None => {}
-                }
-                seen.insert(key.clone(), (source.clone(), value.clone()));
-                values.push((key, value));
-            }
-        }
-        let size = values.iter().map(|(key, value)| key.as_str().len() + value.len() + 2).sum();
-        let mut bytes = Vec::with_capacity(size);
-        for (key, value) in &values {
-            for part in [key.as_str().as_bytes(), b"=", value.expose(), b"\n"] {
-                bytes.extend_from_slice(part);
-            }
-        }
-        Ok(self.file(entitled, format!("{service}.env"), origin, Secret::new(bytes), values))
-    }
-
-    fn file(
-        &self,
-        entitled: &Entitled,
-        path: String,
-        origin: Origin,
-        content: Secret,
-        values: Vec<(KeyName, Secret)>,
-    ) -> DesiredFile {
-        let access = &entitled.service.access;
-        DesiredFile {
-            path,
-            service: entitled.service.name.clone(),
-            origin,
-            sha256: sha256(content.expose()),
-            content,
-            values: values.iter().map(|(_, value)| value.clone()).collect(),
-            keys: values.into_iter().map(|(key, value)| (key, self.bundle.fingerprint(value.expose()))).collect(),
-            mode: access.mode,
-            owner: access.owner.clone(),
-            group: access.group.clone(),
-        }
-    }
-}
-
-/// The values of an env file, if `docker --env-file` can read each back: it knows neither quotes nor escapes.
-fn docker_values(service: &ServiceName, env: &EnvFile) -> Result<Vec<(KeyName, Secret)>> {
-    let values = env.values();
-    for (key, value) in &values {
-        let what = match () {
-            () if value.expose().contains(&b'\n') => "a newline",
-            () if value.expose().contains(&b'\r') => "a carriage return",
-            () if value.expose().contains(&0) => "a NUL byte",
-            () => continue,
-        };
-        return Err(Error::new(format!("service `{service}`, key `{key}`: the value holds {what}, which the docker format cannot hold"))
-            .hint(format!("make it a file of a raw service (distribute bundle set {service}/FILE), or encode it, in base64 for example")));
-    }
-    Ok(values)
+/// What a dialect cannot hold, told of this service.
+pub(super) fn refusal_of_format(no: &CannotHold, service: &ServiceName, values: &[(KeyName, Secret)]) -> Error {
+    let value = values.iter().find(|(key, _)| *key == no.key).map(|(_, value)| value.clone());
+    no.of(service, &value.unwrap_or_else(|| Secret::new(Vec::new())))
 }
 
 /// In hexadecimal, as sha256sum writes it.

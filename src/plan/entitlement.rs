@@ -63,16 +63,23 @@ fn services<'a>(inventory: &Inventory, play: &'a Play, host: &Host) -> Result<Ve
 }
 
 /// An include is made of the plain services that this host gets, so it never holds what the host may not have; and of
-/// services that the play does not know, named one by one.
+/// services that the play does not know, named one by one. A template that names none may use all plain ones.
 fn sources(service: &Service, own: &[&Service], play: &Play) -> Vec<ServiceName> {
-    if service.include.is_empty() {
+    if service.is_plain() {
         return vec![service.name.clone()];
     }
-    let included =
-        |other: &&&Service| other.include.is_empty() && service.include.iter().any(|glob| glob.matches(&other.name));
+    let is_any = service.include.is_empty();
+    let included = |other: &&&Service| {
+        other.is_plain() && (is_any || service.include.iter().any(|glob| glob.matches(&other.name)))
+    };
     let mut sources: Vec<_> = own.iter().filter(included).map(|other| other.name.clone()).collect();
+    // A template has a name of its own, which may be that of a service too.
+    let is_known = |name: &ServiceName| {
+        let others = play.services.iter().filter(|other| service.template.is_none() || other.name != service.name);
+        others.into_iter().any(|other| other.name == *name)
+    };
     for name in service.include.iter().filter_map(|glob| glob.exact()) {
-        if !sources.contains(&name) && !play.services.iter().any(|other| other.name == name) {
+        if !sources.contains(&name) && !is_known(&name) {
             sources.push(name);
         }
     }

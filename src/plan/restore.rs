@@ -1,10 +1,12 @@
 //! `Restore`: what a host is to be put back to, out of what is still there: the set before, by one rename, or a sealed copy. What is wanted
 //! then becomes a `DesiredSet` like any other, so that switch, actions, health checks and the way back are those of a deploy.
 
-use super::backup::{Backup, HeldBackup, Standing, Which, Why, held};
+use super::backup::{Backup, HeldBackup, LabelledFile, Standing, Which, Why, held};
 use super::difference::Difference;
+use super::keys_in::{keys_in, with_keys};
 use super::{DesiredFile, DesiredSet, Manifest, Purpose, RootFacts, policy};
 use crate::bundle::{EnvFile, Origin};
+use crate::playbook::Format;
 use crate::words::{Failure, KeyName, Mode, Phase, Principal, RunId, Secret, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -231,7 +233,7 @@ impl Restore {
     ) -> (DesiredSet, Vec<String>) {
         let (mut files, mut left) = (Vec::new(), Vec::new());
         for (path, content) in &backup.files {
-            match place_of(set, path) {
+            match place_of(set, path).map(|place| in_format_of(place, backup)) {
                 Some(place) if self.is_meant(&place.service) => {
                     let content = without_others(set, &place, content, backup);
                     files.push(filled(place, content, fingerprint));
@@ -242,7 +244,9 @@ impl Restore {
         }
         for (path, content) in present.iter().flat_map(|present| &present.files) {
             let Some(place) = place_of(set, path).filter(|place| !self.is_meant(&place.service)) else { continue };
-            let content = self.merged(set, &place, content, backup, present.expect("it has files"));
+            let present = present.expect("it has files");
+            let place = in_format_of(place, present);
+            let content = self.merged(set, &place, content, backup, present);
             files.push(filled(place, content, fingerprint));
         }
         files.sort_by(|one, other| one.path.cmp(&other.path));
@@ -300,9 +304,10 @@ impl Restore {
         let brought: Vec<&ServiceName> =
             sources.filter(|source| **source != place.service && self.services.contains(source)).collect();
         let env = |files: &Backup, source: &ServiceName| {
-            files.files.get(&format!("{source}.env")).and_then(|content| EnvFile::parse(content.expose()).ok())
+            let path = path_of(set, source);
+            keys_in(&in_format_of(place_of(set, &path)?, files), files.files.get(&path)?)
         };
-        let Ok(mut merged) = EnvFile::parse(content.expose()) else { return content.clone() };
+        let Some(mut merged) = keys_in(place, content) else { return content.clone() };
         for source in brought {
             let (Some(old), Some(now)) = (env(backup, source), env(present, source)) else { continue };
             for key in now.keys().filter(|key| old.get(key).is_none()) {
@@ -312,15 +317,33 @@ impl Restore {
                 merged.set(&key, value);
             }
         }
-        merged.to_secret()
+        with_keys(place, &merged).unwrap_or_else(|| content.clone())
     }
+}
+
+/// In what the service's one file was written then, if its backup says so.
+fn in_format_of(place: DesiredFile, backup: &Backup) -> DesiredFile {
+    let format = backup.label.file(&place.path).map(|file| file.format);
+    // Of labels from before there were formats, what is in a directory is as it is.
+    let format = format.filter(|format| *format != Format::Docker || !place.path.contains('/'));
+    DesiredFile { format: format.unwrap_or(place.format), ..place }
+}
+
+/// Where a service's one file lies.
+fn path_of(set: &DesiredSet, service: &ServiceName) -> String {
+    let file = set.files.iter().find(|file| file.service == *service && !file.path.contains('/'));
+    file.map_or_else(|| format!("{service}.env"), |file| file.path.clone())
 }
 
 /// The facts of a root with the keys of what is really live there, where somebody changed what had been put.
 pub fn as_found(facts: &RootFacts, present: &Backup, fingerprint: &dyn Fn(&[u8]) -> String) -> RootFacts {
     let mut facts = facts.clone();
     for (path, content) in &present.files {
-        let Ok(env) = EnvFile::parse(content.expose()) else { continue };
+        let found = match present.label.file(path) {
+            Some(file) if file.format != Format::Docker => values_of(file, content),
+            _ => EnvFile::parse(content.expose()).ok(),
+        };
+        let Some(env) = found else { continue };
         let keys = &mut facts.manifest.keys;
         if keys.keys().any(|(of, _)| of == path) {
             keys.retain(|(of, _), _| of != path);
@@ -342,10 +365,24 @@ fn is_past(run: &RunId, purpose: &Purpose) -> bool {
     run.generation() <= purpose.generation && run.time() <= purpose.run.time()
 }
 
+/// By its label alone: whose it is does not matter.
+fn values_of(file: &LabelledFile, content: &Secret) -> Option<EnvFile> {
+    let mut env = EnvFile::default();
+    let values = file.format.dialect()?.read(content.expose()).ok()?;
+    values.into_iter().for_each(|(key, value)| _ = env.set(&key, value));
+    Some(env)
+}
+
 /// An env file that includes others, without the values of services that the host does not get any more.
 fn without_others(set: &DesiredSet, place: &DesiredFile, content: &Secret, backup: &Backup) -> Secret {
-    let env = |path: &str| EnvFile::parse(backup.files.get(path)?.expose()).ok();
-    let own = format!("{}.env", place.service);
+    let env = |path: &str| {
+        let content = backup.files.get(path)?;
+        match backup.label.file(path) {
+            Some(file) if file.format != Format::Docker => values_of(file, content),
+            _ => EnvFile::parse(content.expose()).ok(),
+        }
+    };
+    let own = path_of(set, &place.service);
     let is_union =
         set.services.iter().any(|service| service.name == place.service && service.sources != [place.service.clone()]);
     let gone: Vec<&String> = backup.files.keys().filter(|path| place_of(set, path).is_none()).collect();
@@ -357,7 +394,7 @@ fn without_others(set: &DesiredSet, place: &DesiredFile, content: &Secret, backu
             merged.remove(key);
         }
     }
-    merged.to_secret()
+    with_keys(place, &merged).unwrap_or_else(|| content.clone())
 }
 
 /// Are the files live that its run put there, and sealed to the byte? Then nothing more has to be backed up before they go out of sight.
@@ -394,13 +431,17 @@ fn place_of(set: &DesiredSet, path: &str) -> Option<DesiredFile> {
             ..file.clone()
         });
     }
-    let head = path.split_once('/').map(|(directory, _)| directory).or(path.strip_suffix(".env"))?;
+    let suffixes = Format::ALL.map(Format::suffix).into_iter().filter(|suffix| !suffix.is_empty());
+    let heads = suffixes.filter_map(|suffix| path.strip_suffix(suffix));
+    let head = path.split_once('/').map(|(directory, _)| directory).or(heads.into_iter().next())?;
     let service = set.services.iter().find(|service| service.name.as_str() == head)?;
     let sibling = set.files.iter().find(|file| file.service == service.name);
     let or_set = |of: fn(&DesiredFile) -> &Principal, own: &Principal| sibling.map_or(own, of).clone();
     Some(DesiredFile {
         path: path.to_owned(),
         service: service.name.clone(),
+        format: sibling.map_or(Format::Docker, |file| file.format),
+        manifest: sibling.and_then(|file| file.manifest.clone()),
         origin: Origin::default(),
         content: Secret::new(Vec::new()),
         sha256: String::new(),
@@ -414,8 +455,7 @@ fn place_of(set: &DesiredSet, path: &str) -> Option<DesiredFile> {
 
 /// With its content, and what reports say of its keys.
 fn filled(place: DesiredFile, content: Secret, fingerprint: &dyn Fn(&[u8]) -> String) -> DesiredFile {
-    let env = if place.path.contains('/') { None } else { EnvFile::parse(content.expose()).ok() };
-    let values = env.map(|env| env.values()).unwrap_or_default();
+    let values = keys_in(&place, &content).map(|env| env.values()).unwrap_or_default();
     DesiredFile {
         sha256: super::desired::sha256(content.expose()),
         keys: values.iter().map(|(key, value)| (key.clone(), fingerprint(value.expose()))).collect(),

@@ -1,7 +1,7 @@
 //! Plans compared as text: what a play wants, what a host says is there, and the steps between.
 
 use super::*;
-use crate::playbook::Access;
+use crate::playbook::{Access, Format};
 use crate::words::{Failure, Mode, Phase, RemotePath, RunId, Secret, ServiceName};
 
 const RUN: &str = "7-20261121T020000Z-7f3a";
@@ -12,6 +12,8 @@ pub(super) fn want(files: &[(&str, &str)]) -> DesiredSet {
     let file = |(path, content): &(&str, &str)| DesiredFile {
         path: (*path).to_owned(),
         service: service(path),
+        format: if path.contains('/') { Format::Raw } else { Format::Docker },
+        manifest: None,
         origin: Default::default(),
         content: Secret::new(content.as_bytes()),
         sha256: desired::sha256(content.as_bytes()),

@@ -3,25 +3,30 @@
 //! is the bundle's.
 
 mod action;
+mod format;
 mod notification;
 mod read;
 mod rollout;
 mod rotation_policy;
 mod secret_glob;
 mod service_glob;
+mod template;
 #[cfg(test)]
 mod tests;
 
-use crate::words::{Error, Mode, Pattern, PlayName, Principal, RemotePath, Result, ServiceName, TomlFiles};
+use crate::dialect::Manifest;
+use crate::words::{Error, KeyName, Mode, Pattern, PlayName, Principal, RemotePath, Result, ServiceName, TomlFiles};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 pub use action::{Action, Consumer, Health, Probe};
+pub use format::Format;
 pub use notification::{Address, Channel, Notification, When};
 pub use rollout::{Rollout, Share};
 pub use rotation_policy::{Maker, RotationPolicy, Steps, ValueScope};
 pub use secret_glob::SecretGlob;
 pub use service_glob::ServiceGlob;
+pub use template::Template;
 
 /// The plays of all files, in order, and how secrets are rotated.
 #[derive(Clone, Debug)]
@@ -65,33 +70,20 @@ pub struct Service {
     pub format: Format,
     /// Narrower than the play, if given.
     pub hosts: Option<Pattern>,
-    /// Made of other services that the host gets; of itself, if empty.
+    /// Made of other services that the host gets; of itself, if empty. A template may use all of them then.
     pub include: Vec<ServiceGlob>,
+    /// Keys that every host must have for it.
+    pub require: Vec<KeyName>,
+    /// What the object is called, of format `kubernetes`.
+    pub manifest: Option<Manifest>,
+    /// Of format `template`.
+    pub template: Option<Template>,
     /// The play's, unless given here.
     pub access: Access,
     /// What to run when its files changed; `None` runs nothing.
     pub on_change: Option<Action>,
     /// How to see that it went well; `None` asks nothing.
     pub health: Option<Health>,
-}
-
-/// How a service lies on a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// One env file, as `docker run --env-file` reads it.
-    Docker,
-    /// A directory with the service's files as they are.
-    Raw,
-}
-
-impl Format {
-    /// The word in the playbook.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Docker => "docker",
-            Self::Raw => "raw",
-        }
-    }
 }
 
 impl Default for Access {
@@ -106,12 +98,13 @@ impl Playbook {
     /// Reads a .toml file, or a directory of them in the order of their names.
     pub fn load(path: &Path) -> Result<Self> {
         let files = TomlFiles::read(path, "playbook")?;
+        let directory = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) }.to_owned();
         let (mut plays, mut rotations, mut notifications) = (Vec::new(), Vec::new(), Vec::new());
         let mut rollout: Option<(Rollout, String)> = None;
         let mut places: HashMap<PlayName, String> = HashMap::new();
         for file in files.tables() {
             notifications.extend(Notification::all(&file)?);
-            for (play, place) in read::plays(&file)? {
+            for (play, place) in read::plays(&file, &directory)? {
                 if let Some(other) = places.insert(play.name.clone(), place.clone()) {
                     return Err(Error::new(format!("play \"{}\" is already in {other}", play.name)).at(place));
                 }
@@ -130,17 +123,18 @@ impl Playbook {
                 .hint("a play starts with [[play]], a name and the hosts"));
         }
         let rollout = rollout.map(|(table, _)| table).unwrap_or_default();
-        let directory = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) }.to_owned();
         Ok(Self { plays, rotations, rollout, notifications, directory })
     }
 }
 
 impl Service {
-    /// What it is called in `<root>/secrets`: an env file, or a directory.
+    /// What it is called in `<root>/secrets`: a file, or a directory.
     pub fn entry(&self) -> String {
-        match self.format {
-            Format::Docker => format!("{}.env", self.name),
-            Format::Raw => self.name.to_string(),
-        }
+        format!("{}{}", self.name, self.format.suffix())
+    }
+
+    /// Is it made of nothing but what the bundle has under its name?
+    pub fn is_plain(&self) -> bool {
+        self.include.is_empty() && self.format != Format::Template
     }
 }

@@ -1,19 +1,34 @@
 //! Plays and services as written in TOML, checked key by key.
 
-use super::{Access, Action, Format, Health, Play, Rollout, RotationPolicy, Service, ServiceGlob};
-use crate::words::{Error, Mode, Pattern, Principal, RemotePath, Result, TomlTable, nearest};
+use super::{Access, Action, Format, Health, Play, Rollout, RotationPolicy, Service, ServiceGlob, Template};
+use crate::dialect::Manifest;
+use crate::words::{Error, KeyName, Mode, Pattern, Principal, RemotePath, Result, ServiceName, TomlTable};
+use std::path::Path;
 
 const PLAY: [&str; 9] = ["name", "hosts", "root", "owner", "group", "mode", "directory_mode", "keep", "service"];
-const SERVICE: [&str; 9] = ["name", "format", "hosts", "include", "owner", "group", "mode", "on_change", "health"];
+const SERVICE: [&str; 12] = [
+    "name",
+    "format",
+    "hosts",
+    "include",
+    "require",
+    "namespace",
+    "template",
+    "owner",
+    "group",
+    "mode",
+    "on_change",
+    "health",
+];
 
 const TOP: [&str; 4] = ["play", "rotate", "rollout", "notify"];
 
 const DEFAULT_KEEP: i64 = 5;
 
-/// The plays of a file, each with its place.
-pub(super) fn plays(file: &TomlTable<'_>) -> Result<Vec<(Play, String)>> {
+/// The plays of a file, each with its place; templates are looked for from that directory.
+pub(super) fn plays(file: &TomlTable<'_>, directory: &Path) -> Result<Vec<(Play, String)>> {
     file.only(&TOP)?;
-    file.tables("play")?.into_iter().map(|table| Ok((play(table.clone())?, table.place()))).collect()
+    file.tables("play")?.into_iter().map(|table| Ok((play(table.clone(), directory)?, table.place()))).collect()
 }
 
 /// The `[[rotate]]` tables of a file.
@@ -34,14 +49,14 @@ fn called<'a>(table: TomlTable<'a>, kind: &str, above: &str) -> Result<TomlTable
     Ok(table.called(format!("{above}{kind} \"{}\"", name.escape_debug())))
 }
 
-fn play(table: TomlTable<'_>) -> Result<Play> {
+fn play(table: TomlTable<'_>, directory: &Path) -> Result<Play> {
     let table = called(table, "play", "")?;
     table.only(&PLAY)?;
     let access = access(&table, &Access::default())?;
     let mut services: Vec<Service> = Vec::new();
     for inner in table.tables("service")? {
         let inner = called(inner, "service", &format!("play \"{}\": ", table.string("name")?.unwrap_or_default()))?;
-        let service = service(&inner, &access)?;
+        let service = service(&inner, &access, directory)?;
         if services.iter().any(|other| other.name == service.name) {
             return Err(inner.wrong(Error::new("this service is in the play a second time")));
         }
@@ -61,22 +76,58 @@ fn play(table: TomlTable<'_>) -> Result<Play> {
     })
 }
 
-fn service(table: &TomlTable<'_>, play: &Access) -> Result<Service> {
+fn service(table: &TomlTable<'_>, play: &Access, directory: &Path) -> Result<Service> {
     table.only(&SERVICE)?;
-    let format = format(table)?;
+    let format = table.parsed::<Format>("format")?.unwrap_or(Format::Docker);
     let include = include(table)?;
-    if format == Format::Raw && !include.is_empty() {
-        return Err(table.wrong_at("include", Error::new("format `raw` cannot include other services")));
+    if !format.may_include() && !include.is_empty() {
+        let error = Error::new(format!("format `{format}` cannot include other services"));
+        return Err(table.wrong_at("include", error));
     }
+    let name: ServiceName = table.required("name", table.parsed("name"))?;
     Ok(Service {
-        name: table.required("name", table.parsed("name"))?,
         format,
         hosts: table.read("hosts", Pattern::parse)?,
         include,
+        require: require(table)?,
+        manifest: manifest(table, format, &name)?,
+        template: template(table, format, directory)?,
+        name,
         access: access(table, play)?,
         on_change: table.table("on_change")?.map(|table| Action::read(&table)).transpose()?,
         health: table.table("health")?.map(|table| Health::read(&table)).transpose()?,
     })
+}
+
+fn require(table: &TomlTable<'_>) -> Result<Vec<KeyName>> {
+    let keys = table.strings("require")?.unwrap_or_default();
+    let keys: Result<Vec<KeyName>> = keys.into_iter().map(str::parse).collect();
+    keys.map_err(|error| table.wrong_at("require", error.at("require")))
+}
+
+fn manifest(table: &TomlTable<'_>, format: Format, name: &ServiceName) -> Result<Option<Manifest>> {
+    let namespace = table.string("namespace")?;
+    match format {
+        Format::Kubernetes => Ok(Some(Manifest::of(name, namespace).map_err(|error| table.wrong(error))?)),
+        _ => only_of(table, "namespace", Format::Kubernetes).map(|()| None),
+    }
+}
+
+fn template(table: &TomlTable<'_>, format: Format, directory: &Path) -> Result<Option<Template>> {
+    match format {
+        Format::Template => {
+            table.required("template", table.read("template", |path| Template::read(path, directory))).map(Some)
+        }
+        _ => only_of(table, "template", Format::Template).map(|()| None),
+    }
+}
+
+/// A key that means nothing in other formats.
+fn only_of(table: &TomlTable<'_>, key: &str, format: Format) -> Result<()> {
+    match table.has(key) {
+        true => Err(table.wrong_at(key, Error::new(format!("\"{key}\" belongs to format `{format}`")))),
+        false => Ok(()),
+    }
 }
 
 fn access(table: &TomlTable<'_>, outer: &Access) -> Result<Access> {
@@ -107,25 +158,6 @@ fn keep(table: &TomlTable<'_>) -> Result<u32> {
     match table.integer("keep")?.unwrap_or(DEFAULT_KEEP) {
         keep @ 1..=1000 => Ok(u32::try_from(keep).expect("it is at most 1000")),
         keep => Err(table.wrong_at("keep", Error::new(format!("keep: {keep} does not lie between 1 and 1000")))),
-    }
-}
-
-fn format(table: &TomlTable<'_>) -> Result<Format> {
-    let wrong = |error: Error| Err(table.wrong_at("format", error));
-    match table.string("format")? {
-        None | Some("docker") => Ok(Format::Docker),
-        Some("raw") => Ok(Format::Raw),
-        Some(known @ ("compose" | "systemd" | "shell" | "json")) => {
-            let error = Error::new(format!("format `{known}` is not supported yet"));
-            wrong(error.hint("supported: docker (one env file), raw (files as they are)"))
-        }
-        Some(other) => {
-            let error = Error::new(format!("format `{}` is not known", other.escape_debug()));
-            wrong(match nearest(other, ["docker", "raw", "compose", "systemd", "shell", "json"]) {
-                Some(meant) => error.hint(format!("did you mean \"{meant}\"?")),
-                None => error.hint("supported: docker (one env file), raw (files as they are)"),
-            })
-        }
     }
 }
 

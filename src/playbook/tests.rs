@@ -197,9 +197,31 @@ fn a_bad_service_is_refused() {
     service("directory_mode = '700'", "unknown key \"directory_mode\"", "");
     service("hosts = '!'", "service \"s\": hosts: host pattern `!`", "");
     service("mode = '602'", "lets everybody on the host write", "");
-    for later in ["compose", "systemd", "shell", "json"] {
-        service(&format!("format = '{later}'"), &format!("format `{later}` is not supported yet"), "docker");
-    }
+    service("namespace = 'live'", "\"namespace\" belongs to format `kubernetes`", "");
+    service("template = 'x.j2'", "\"template\" belongs to format `template`", "");
+    service("format = 'template'", "\"template\" is missing", "");
+    service("format = 'template'\ntemplate = 'none.j2'", "template: reading the template none.j2: No such file", "");
+    service(
+        "format = 'kubernetes'\nnamespace = 'Live'",
+        "`Live` cannot be the name of a Kubernetes namespace",
+        "small letters",
+    );
+    service(
+        "format = 'kubernetes'\n[[play.service]]\nname = 'a_b'\nformat = 'kubernetes'",
+        "`a_b` cannot be the name",
+        "letters, digits",
+    );
+    service("require = ['A.B']", "require: `A.B` is not a key name", "a key starts with");
+    service(
+        "[[play.service]]\nname = 's.json'\nformat = 'files'\n[[play.service]]\nname = 's'\nformat = 'json'",
+        "a second time",
+        "",
+    );
+    service(
+        "[[play.service]]\nname = 't.json'\nformat = 'files'\n[[play.service]]\nname = 't'\nformat = 'json'",
+        "it would be secrets/t.json on a host",
+        "",
+    );
     service("format = 'dokcer'", "format `dokcer` is not known", "did you mean \"docker\"?");
     service("format = 'raw'\ninclude = ['*']", "format `raw` cannot include", "");
     service("include = []", "\"include\" is empty", "");
@@ -210,6 +232,42 @@ fn a_bad_service_is_refused() {
     service("health = {}", "service \"s\": health: one of http, command is needed", "");
     service("[[play.service]]\nname = 's'", "service \"s\": this service is in the play a second time", "");
     service("[[play.service]]\nname = 's.env'\nformat = 'raw'", "it would be secrets/s.env on a host", "");
+}
+
+#[test]
+fn a_template_is_read_beside_its_playbook() {
+    let dir = tempfile::tempdir().unwrap();
+    let playbooks = dir.path().join("playbooks");
+    fs::create_dir_all(playbooks.join("templates")).unwrap();
+    fs::write(dir.path().join("outside.j2"), "out").unwrap();
+    fs::write(playbooks.join("templates/app.conf.j2"), "x = {{ host }}\n").unwrap();
+    std::os::unix::fs::symlink("../../outside.j2", playbooks.join("templates/link.j2")).unwrap();
+    fs::write(playbooks.join("templates/large.j2"), vec![b'x'; 1024 * 1024 + 1]).unwrap();
+    fs::write(playbooks.join("templates/latin.j2"), b"\xff").unwrap();
+    let load = |path: &str| {
+        let play =
+            "[[play]]\nname='p'\nhosts='all'\n[[play.service]]\nname='conf'\nformat='template'\nrequire=['A','B']";
+        fs::write(playbooks.join("a.toml"), format!("{play}\ntemplate='{path}'")).unwrap();
+        Playbook::load(&playbooks).map(|playbook| playbook.plays[0].services[0].clone())
+    };
+    let service = load("templates/app.conf.j2").unwrap();
+    let template = service.template.as_ref().unwrap();
+    assert_eq!((template.file.as_str(), &*template.text), ("app.conf", "x = {{ host }}\n"));
+    assert_eq!((service.entry().as_str(), service.require.len()), ("conf", 2));
+    assert_eq!(&*load("../outside.j2").unwrap().template.unwrap().text, "out");
+    for (path, why) in [
+        ("templates/link.j2", "is a link out of the playbook's directory"),
+        ("templates/large.j2", "larger than 1 MiB"),
+        ("templates/latin.j2", "not UTF-8"),
+        ("templates/none.j2", "No such file"),
+        ("templates", "not a plain file"),
+        ("templates/.j2", "is not a file name"),
+    ] {
+        let error = load(path).unwrap_err().to_string();
+        assert!(error.contains("a.toml:8: ") && error.contains(why), "{path}: {error}");
+    }
+    fs::set_permissions(playbooks.join("templates/app.conf.j2"), fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(load("templates/app.conf.j2").unwrap_err().to_string().contains("anybody on this machine"));
 }
 
 #[test]

@@ -63,9 +63,10 @@ fn listed(path: &Path, kind: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The programs that a playbook calls lie beside it, in one directory.
+/// The programs that a playbook calls lie beside it, in one directory, and its templates in another.
 fn is_for_programs(path: &Path, name: &[u8], kind: &str) -> bool {
-    kind == "playbook" && name == b"rotators" && path.join("rotators").is_dir()
+    let known = ["rotators", "templates"].into_iter().find(|known| known.as_bytes() == name);
+    kind == "playbook" && known.is_some_and(|known| path.join(known).is_dir())
 }
 
 fn refuse_world_writable(path: &Path, metadata: &std::fs::Metadata, kind: &str) -> Result<()> {

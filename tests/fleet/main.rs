@@ -35,6 +35,7 @@ mod drill;
 mod enrolment;
 mod example;
 mod fleet_in_use;
+mod formats;
 mod interrupt;
 mod notify;
 #[cfg(feature = "s3")]

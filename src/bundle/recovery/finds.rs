@@ -3,7 +3,7 @@
 use super::super::documents::Documents;
 use super::super::env_file::EnvFile;
 use super::super::layout::{Document, Item, Place, Scope, SecretName};
-use super::{Missing, RemainingFile, Remains};
+use super::{Missing, RemainingFile, Remains, Written};
 use crate::words::{HostName, KeyName, Result, RunId, Secret, ServiceName, listed, printable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,6 +14,8 @@ pub struct Finds<'a> {
     own: BTreeMap<ServiceName, Vec<Find<'a>>>,
     /// Files made of other services', the best first.
     unions: Vec<Find<'a>>,
+    /// Files that templates made.
+    rendered: Vec<Find<'a>>,
     /// What the bundle had, and where.
     names: BTreeSet<SecretName>,
     places: BTreeSet<Document>,
@@ -39,7 +41,7 @@ impl<'a> Find<'a> {
         let read = |(key, scope): (&String, &String)| Ok((key.parse()?, document(&format!("{scope}/x.env"))?.scope));
         let overrides = file.overrides.iter().map(read).collect::<Result<_>>()?;
         let is_env = documents.iter().all(|document| document.file.is_none());
-        let env = if is_env { Some(EnvFile::parse(file.content.expose())?) } else { None };
+        let env = if is_env { env_of(file)? } else { None };
         Ok(Self { remains, file, documents, overrides, env })
     }
 
@@ -94,6 +96,19 @@ impl fmt::Display for Find<'_> {
     }
 }
 
+/// The keys and values of a file that is made of them; `None` of one that a template made.
+fn env_of(file: &RemainingFile) -> Result<Option<EnvFile>> {
+    let values = match file.written {
+        Written::AsStored => return EnvFile::parse(file.content.expose()).map(Some),
+        Written::In(dialect) => dialect.read(file.content.expose())?,
+        Written::OneKey => vec![(file.path.rsplit('/').next().unwrap_or_default().parse()?, file.content.clone())],
+        Written::Rendered => return Ok(None),
+    };
+    let mut env = EnvFile::default();
+    values.into_iter().for_each(|(key, value)| _ = env.set(&key, value));
+    Ok(Some(env))
+}
+
 /// `aws.env of web1`. The path is a label's word.
 fn find_name(remains: &Remains, file: &RemainingFile) -> String {
     format!("{} of {}", printable(file.path.as_bytes(), 200), remains.host)
@@ -110,12 +125,13 @@ impl<'a> Finds<'a> {
     /// `names` is what the bundle had.
     pub fn of(remains: &'a [Remains], names: BTreeSet<SecretName>) -> Self {
         let places = names.iter().map(SecretName::document).collect();
-        let (own, unions, notes, lagging) = Default::default();
-        let mut finds = Self { own, unions, names, places, notes, lagging };
+        let (own, unions, rendered, notes, lagging) = Default::default();
+        let mut finds = Self { own, unions, rendered, names, places, notes, lagging };
         // A file that no service of the play had is nobody's.
         for (one, file) in remains.iter().flat_map(|one| one.files.iter().map(move |file| (one, file))) {
             let Some(service) = file.service.as_ref().filter(|_| !file.from.is_empty()) else { continue };
             match Find::read(one, file) {
+                Ok(find) if file.written == Written::Rendered => finds.rendered.push(find),
                 Ok(find) if find.is_own() => finds.own.entry(service.clone()).or_default().push(find),
                 Ok(find) => finds.unions.push(find),
                 Err(error) => finds.notes.push(format!("{} was passed over: {error}", find_name(one, file))),
@@ -254,6 +270,10 @@ impl<'a> Finds<'a> {
                 document.service == name.service && document.file == name.document().file && name.scope < document.scope
             }),
         });
+        let rendered = self.rendered.iter().find(|find| find.documents.contains(&name.document()));
+        if let Some(find) = rendered.filter(|_| !is_hidden) {
+            return format!("at most in {find}, which a template made: nothing is read back from that");
+        }
         let hosts: Vec<&HostName> = unread.iter().map(|(host, _)| host).collect();
         match (is_hidden, hosts.is_empty()) {
             (true, true) => "overridden on every host that gets it".to_owned(),

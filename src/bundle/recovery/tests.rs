@@ -22,6 +22,7 @@ fn run(generation: u64) -> RunId {
 
 fn file(path: &str, service: &str, origin: &Origin, content: Secret) -> RemainingFile {
     RemainingFile {
+        written: Written::AsStored,
         path: path.to_owned(),
         service: Some(service.parse().unwrap()),
         from: origin.documents.iter().map(ToString::to_string).collect(),

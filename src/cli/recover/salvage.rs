@@ -1,9 +1,10 @@
 //! `Salvage`: opens what hosts give back, with what is at hand and with the keys found beside it, and keeps what is of use.
 
-use crate::bundle::{BackupKey, Keepsake, RemainingFile, Remains, Unlock};
+use crate::bundle::{BackupKey, Keepsake, RemainingFile, Remains, Unlock, Written};
 use crate::engine::{Salvor, Taken};
 use crate::plan::backup::{Backup, HeldBackup, LabelledFile, Standing, Why};
 use crate::plan::{DesiredSet, RootFacts};
+use crate::playbook::Format;
 use crate::report::{Deed, HostReport};
 use crate::words::{HostName, RunId, Secret, printable};
 use std::collections::{BTreeMap, BTreeSet};
@@ -187,10 +188,20 @@ fn is_pushed(backup: &Backup, whys: Option<&BTreeMap<RunId, Why>>) -> bool {
     is_read_back || backup.label.why.is_from_bundle()
 }
 
+fn written(format: Format) -> Written {
+    match (format, format.dialect()) {
+        (Format::Docker | Format::Raw, _) => Written::AsStored,
+        (Format::Files, _) => Written::OneKey,
+        (_, Some(dialect)) => Written::In(dialect),
+        (_, None) => Written::Rendered,
+    }
+}
+
 fn remains(set: &DesiredSet, backup: Backup, keepsake: Keepsake, is_pushed: bool, key: Option<BackupKey>) -> Remains {
     let Backup { label, mut files, vault_password, .. } = backup;
     let file = |file: LabelledFile| RemainingFile {
         content: files.remove(&file.path).unwrap_or_else(|| Secret::new(Vec::new())),
+        written: written(file.format),
         path: file.path,
         service: file.service,
         from: file.from,

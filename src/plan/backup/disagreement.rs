@@ -1,6 +1,7 @@
 //! `Disagreement`: a file that should be the same on several hosts of a run, and in one backup is not.
 
 use super::{Label, LabelledFile};
+use crate::playbook::Format;
 use crate::words::{HostName, PlayName, RunId};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -53,7 +54,9 @@ impl fmt::Display for Disagreement {
 pub fn disagreements(labels: &[Label]) -> Vec<Disagreement> {
     let mut same: BTreeMap<_, Vec<(&Label, &LabelledFile)>> = BTreeMap::new();
     for label in labels {
-        for file in label.files.iter().filter(|file| !file.from.is_empty()) {
+        // What a template makes may differ from host to host.
+        let is_alike = |file: &&LabelledFile| !file.from.is_empty() && file.format != Format::Template;
+        for file in label.files.iter().filter(is_alike) {
             same.entry((&label.run, &label.play, &file.path, &file.from)).or_default().push((label, file));
         }
     }

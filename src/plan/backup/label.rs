@@ -2,6 +2,7 @@
 
 use super::Why;
 use crate::plan::{DesiredFile, DesiredSet, policy};
+use crate::playbook::Format;
 use crate::words::{Error, HostName, Mode, PlayName, Result, RunId, ServiceName, as_text, printable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -40,6 +41,9 @@ pub struct LabelledFile {
     /// `None` of a file that no service of the play had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceName>,
+    /// In what it is written. Labels from before there were others do not say it.
+    #[serde(default = "docker", with = "as_text", skip_serializing_if = "is_docker")]
+    pub format: Format,
     /// In hexadecimal.
     pub sha256: String,
     #[serde(with = "as_text")]
@@ -57,6 +61,14 @@ pub struct LabelledFile {
     pub edited: bool,
 }
 
+fn docker() -> Format {
+    Format::Docker
+}
+
+fn is_docker(format: &Format) -> bool {
+    *format == Format::Docker
+}
+
 impl LabelledFile {
     /// With what the bundle says of it; who may read it is still to be said.
     pub(super) fn of(path: &str, sha256: String, wanted: Option<&DesiredFile>) -> Self {
@@ -64,6 +76,7 @@ impl LabelledFile {
         Self {
             path: path.to_owned(),
             service: None,
+            format: wanted.map_or(Format::Docker, |file| file.format),
             sha256,
             mode: policy::FILE,
             owner: String::new(),

@@ -1,0 +1,120 @@
+//! `LookUps`: what a template asked for, and did not find; and `LookedUp`, a secret in its hands.
+
+use crate::words::{KeyName, Secret};
+use minijinja::value::{Object, ObjectRepr};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Filled while a template is rendered.
+#[derive(Default)]
+pub struct LookUps(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    used: Vec<(KeyName, Secret)>,
+    missing: Option<(String, String)>,
+    not_text: Option<String>,
+    idle: Option<String>,
+}
+
+impl LookUps {
+    fn note(&self, note: impl FnOnce(&mut Seen)) {
+        // A poisoned lock is somebody else's panic: what was noted still holds.
+        note(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    fn get<T>(&self, get: impl FnOnce(&Seen) -> T) -> T {
+        get(&self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// A key was found.
+    pub fn uses(&self, key: &KeyName, value: &Secret) {
+        self.note(|seen| {
+            if !seen.used.iter().any(|used| used.0 == *key && used.1 == *value) {
+                seen.used.push((key.clone(), value.clone()));
+            }
+        });
+    }
+
+    /// This is not there; what is there is told by name.
+    pub fn misses(&self, name: String, there: String) {
+        self.note(|seen| seen.missing = Some((name, there)));
+    }
+
+    pub fn used(&self) -> Vec<(KeyName, Secret)> {
+        self.get(|seen| seen.used.clone())
+    }
+
+    pub fn missing(&self) -> Option<(String, String)> {
+        self.get(|seen| seen.missing.clone())
+    }
+
+    pub fn not_text(&self) -> Option<String> {
+        self.get(|seen| seen.not_text.clone())
+    }
+
+    /// A secret that was neither written, tested nor put through a filter.
+    pub fn idle(&self) -> Option<String> {
+        self.get(|seen| seen.idle.clone())
+    }
+}
+
+/// A secret as a template holds it: it can be written, and nothing compares equal to it.
+pub struct LookedUp {
+    name: String,
+    value: Secret,
+    looks: Arc<LookUps>,
+    is_touched: AtomicBool,
+}
+
+impl LookedUp {
+    pub fn new(name: String, value: Secret, looks: Arc<LookUps>) -> Self {
+        Self { name, value, looks, is_touched: AtomicBool::new(false) }
+    }
+
+    /// Marks it as put to use.
+    pub fn touch(&self) -> &Secret {
+        self.is_touched.store(true, Ordering::Relaxed);
+        &self.value
+    }
+
+    /// What a filter made of it.
+    pub fn made(&self, value: Secret) -> Self {
+        Self::new(self.name.clone(), value, self.looks.clone())
+    }
+}
+
+impl Drop for LookedUp {
+    fn drop(&mut self) {
+        if !self.is_touched.load(Ordering::Relaxed) {
+            self.looks.note(|seen| seen.idle = Some(self.name.clone()));
+        }
+    }
+}
+
+impl fmt::Debug for LookedUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LookedUp({})", self.name)
+    }
+}
+
+impl Object for LookedUp {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        !self.touch().is_empty()
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match std::str::from_utf8(self.touch().expose()) {
+            Ok(text) => f.write_str(text),
+            Err(_) => {
+                self.looks.note(|seen| seen.not_text = Some(self.name.clone()));
+                Err(fmt::Error)
+            }
+        }
+    }
+}

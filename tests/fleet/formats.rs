@@ -1,0 +1,103 @@
+//! Every format on a real host: deployed, left alone when nothing changed, backed up, and read back when the bundle is lost.
+
+use crate::workspace::{ROOT, Workspace, is_root, of};
+use std::fs;
+
+const VALUE: &str = " it's \"$HOME\" \\n `id` #1 ";
+const PLAYS: &str = r#"
+[[play]]
+name = "callableapis"
+hosts = "production"
+root = "/opt/callableapis"
+service = [
+    { name = "api", format = "systemd", require = ["API_PASSWORD"] },
+    { name = "aws", format = "json" },
+    { name = "cloudflare", format = "files" },
+    { name = "github-oidc", format = "kubernetes", namespace = "live" },
+    { name = "shell", format = "shell" },
+    { name = "composed", format = "compose" },
+    { name = "only-in-a-template", format = "template", template = "templates/only.conf.j2", include = ["hidden"] },
+    { name = "conf", format = "template", template = "templates/app.conf.j2" },
+    { name = "all-secrets", format = "json", include = ["*"] },
+]
+"#;
+
+#[test]
+fn every_format_arrives_and_comes_back() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(crate::host::Spec::default());
+    fs::write(ws.path("project/playbooks/callableapis.toml"), PLAYS).unwrap();
+    fs::create_dir(ws.path("project/playbooks/templates")).unwrap();
+    let template =
+        "password = {{ secrets.api.API_PASSWORD|json }}\non {{ host }}, {{ secrets.shell.ODD|shellquote }}\n";
+    fs::write(ws.path("project/playbooks/templates/app.conf.j2"), template).unwrap();
+    fs::write(ws.path("project/playbooks/templates/only.conf.j2"), "{{ secrets.hidden.KEY }}").unwrap();
+    let odd = format!("{}{VALUE}", ws.poison);
+    for name in ["api.ODD", "shell.ODD", "shell.TWO_LINES", "composed.PLAIN"] {
+        ws.feed(&["bundle", "set", name], if name.ends_with("LINES") { b"one\ntwo\n\n" } else { odd.as_bytes() })
+            .expect(0);
+    }
+    ws.set("api.API_PORT", "8080");
+    ws.set_with(&["cloudflare.CLOUDFLARE_API_TOKEN", "--host", "web1"], "web1's own");
+    ws.feed(&["bundle", "set", "cloudflare/plain.txt"], b"\xff\n").expect(0);
+    ws.set("hidden.KEY", &format!("{}-hidden", ws.poison));
+
+    ws.setup();
+    let report = ws.json(&["deploy"], 0);
+    assert_eq!(of(&report, "web1")["outcome"], "ok", "nothing is written twice: {report:#}");
+
+    let host = ws.web1();
+    let read = |name: &str| fs::read(host.path(&format!("{ROOT}/secrets/{name}"))).unwrap();
+    let sourced = host.sh(&format!("set -a; . {ROOT}/secrets/shell.env; printf '%s|%s' \"$ODD\" \"$TWO_LINES\""));
+    assert_eq!(sourced.trim_end_matches('\n'), format!("{odd}|one\ntwo"));
+    let aws: serde_json::Value = serde_json::from_slice(&read("aws.json")).unwrap();
+    assert_eq!(aws["AWS_SECRET_ACCESS_KEY"], ws.poison.as_str());
+    assert_eq!(read("cloudflare/CLOUDFLARE_API_TOKEN"), b"web1's own");
+    assert_eq!(read("cloudflare/plain.txt"), b"\xff\n");
+    assert!(String::from_utf8(read("conf/app.conf")).unwrap().contains("\non web1, "));
+    assert!(String::from_utf8(read("github-oidc.yaml")).unwrap().contains("namespace: \"live\""));
+
+    let values = |ws: &Workspace| {
+        let names =
+            ["api.ODD", "api.API_PORT", "shell.TWO_LINES", "composed.PLAIN", "github-oidc.GITHUB_CLIENT_SECRET"];
+        let mut values: Vec<_> = names.iter().map(|name| ws.value(name)).collect();
+        values.push(ws.archived("hosts/web1/cloudflare.env"));
+        values.push(ws.archived("services/aws.env").lines().filter(|line| !line.starts_with('#')).collect());
+        values
+    };
+    let before = values(&ws);
+    fs::remove_file(ws.path("project/secrets.age")).unwrap();
+    fs::remove_dir_all(ws.path("state")).unwrap();
+    let report = ws.json(&["recover"], 3);
+    let missing = report["recovery"]["missing"].as_array().unwrap();
+    let told =
+        |one: &serde_json::Value| format!("{}: {}", one["secret"].as_str().unwrap(), one["why"].as_str().unwrap());
+    let told: Vec<_> = missing.iter().map(told).collect();
+    assert!(told[0].starts_with("cloudflare.CLOUDFLARE_API_TOKEN: overridden"), "{told:?}");
+    assert!(
+        told[1].starts_with("hidden.KEY: at most in only-in-a-template/only.conf of web1, which a template made"),
+        "{told:?}"
+    );
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(values(&ws), before);
+}
+
+#[test]
+fn what_a_template_lacks_stops_before_any_connection() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(crate::host::Spec::default());
+    ws.setup();
+    fs::create_dir(ws.path("project/playbooks/templates")).unwrap();
+    fs::write(ws.path("project/playbooks/templates/app.conf.j2"), "\n{{ secrets.api.NONE }}").unwrap();
+    ws.edit_playbook("[[play.service]]\n", "[[play.service]]\nname = \"conf\"\nformat = \"template\"\ntemplate = \"templates/app.conf.j2\"\n\n[[play.service]]\n");
+    let before = ws.web1().snapshot();
+    let told = ws.run(&["deploy"]).expect(1).stderr;
+    assert!(told.contains("service `conf`: templates/app.conf.j2:2: `secrets.api.NONE` is not there"), "{told}");
+    assert!(told.contains("there are: API_PASSWORD, API_PORT"), "{told}");
+    assert_eq!(ws.web1().snapshot(), before);
+    ws.assert_no_leak();
+}

@@ -4,6 +4,7 @@
 //! `record` (bundle.toml) · [`EnvFile`] · [`Bundle`] (all of it as values).
 
 mod archive;
+mod change;
 mod copies;
 mod documents;
 mod enrolment;
@@ -20,13 +21,16 @@ mod private_file;
 mod recipient;
 mod record;
 mod recovery;
+mod rename;
 mod rotation;
 mod sealed;
 mod unlock;
 
+pub use change::{Change, What};
 pub use copies::copies_beside;
 pub use env_file::EnvFile;
 pub use file::{BundleFile, system_random};
+pub use history::Held;
 pub use keys::NotOpened;
 pub use layout::{Document, Item, Place, Scope, SecretName};
 pub use opened::{Bundle, Content, new_identity};

@@ -3,6 +3,8 @@
 
 #[path = "bundle/bad_files.rs"]
 mod bad_files;
+#[path = "bundle/edit.rs"]
+mod edit;
 #[path = "bundle/key_pairs.rs"]
 mod key_pairs;
 #[path = "bundle/keys_and_passwords.rs"]
@@ -13,3 +15,5 @@ mod room;
 mod saves;
 #[path = "bundle/stories.rs"]
 mod stories;
+#[path = "bundle/watched_edit.rs"]
+mod watched_edit;

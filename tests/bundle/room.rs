@@ -102,6 +102,11 @@ impl Room {
         report["generation"].as_u64().unwrap()
     }
 
+    /// What the program remembers of bundles.
+    pub fn state(&self) -> PathBuf {
+        fs::canonicalize(&self.state).unwrap()
+    }
+
     /// The names in the directory, sorted.
     pub fn names(&self) -> Vec<String> {
         names_in(self.directory.path())
@@ -159,6 +164,14 @@ fn said(command: &mut Command, stdin: &[u8]) -> Said {
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Said { stdout: text(stdout), stderr: text(stderr), code: status.code().unwrap_or(-1) }
+}
+
+/// The files below a directory that hold this text.
+pub fn holders(directory: &Path, text: &str) -> Vec<PathBuf> {
+    let holds =
+        |path: &Path| fs::read(path).is_ok_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()));
+    let files = walkdir::WalkDir::new(directory).into_iter().map(|entry| entry.unwrap().into_path());
+    files.filter(|path| path.is_file() && holds(path)).collect()
 }
 
 pub fn names_in(directory: &Path) -> Vec<String> {

@@ -9,10 +9,14 @@ mod edit;
 mod key_pairs;
 #[path = "bundle/keys_and_passwords.rs"]
 mod keys_and_passwords;
+#[path = "bundle/log.rs"]
+mod log;
 #[path = "bundle/room.rs"]
 mod room;
 #[path = "bundle/saves.rs"]
 mod saves;
+#[path = "bundle/small_commands.rs"]
+mod small_commands;
 #[path = "bundle/stories.rs"]
 mod stories;
 #[path = "bundle/watched_edit.rs"]

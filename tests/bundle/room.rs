@@ -149,6 +149,13 @@ impl Room {
         said(age.args(["-r", &self.public_key(), "-o", "secrets.age"]).current_dir(&self.directory), clear).ok();
     }
 
+    /// A bundle of this directory, made with stock tar and age.
+    pub fn by_hand_packed(&self, directory: &str) {
+        let tar = Command::new("tar").args(["cz", directory]).current_dir(&self.directory).output().unwrap();
+        fs::remove_dir_all(self.path(directory)).unwrap();
+        self.seal_by_hand(&tar.stdout);
+    }
+
     /// What stock age and tar make of the bundle.
     pub fn by_hand(&self, tar: &str) -> String {
         let mut shell = Command::new("sh");

@@ -39,9 +39,10 @@ const NEOVIM: &str = "silent! set noswapfile updatecount=0|silent! set nobackup 
 const EMACS: &str = "(progn (setq-default backup-inhibited t) (setq make-backup-files nil backup-directory-alist nil \
 auto-save-default nil auto-save-list-file-prefix nil auto-save-visited-file-name nil create-lockfiles nil \
 undo-tree-auto-save-history nil require-final-newline nil mode-require-final-newline nil) \
-(dolist (mode '(auto-save-visited-mode recentf-mode savehist-mode save-place-mode desktop-save-mode \
-undo-fu-session-global-mode global-undo-fu-session-mode persistent-scratch-autosave-mode)) \
-(when (and (fboundp mode) (boundp mode) (symbol-value mode)) (ignore-errors (funcall mode -1)))))";
+(dolist (saver '(recentf-save-list savehist-save savehist-autosave save-place-kill-emacs-hook save-places-to-alist \
+desktop-save desktop-kill desktop-auto-save undo-tree-save-history undo-tree-save-history-from-hook \
+undo-fu-session-save undo-fu-session-save-safe undohist-save persistent-scratch-save do-auto-save)) \
+(ignore-errors (advice-add saver :override 'ignore))))";
 
 const NANO: &str = "unset backup\nunset historylog\nunset positionlog\nunset locking\nset nonewlines\n";
 

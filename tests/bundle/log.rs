@@ -90,7 +90,7 @@ fn reading_the_log_writes_nothing_and_a_hand_packed_bundle_has_one() {
     assert!(room.bundle() == before);
     let room = Room::empty();
     room.put("services/a.env", &format!("K={POISON}\n"));
-    room.by_hand_packed("services");
+    room.pack_by_hand();
     assert_eq!(room.run(&["bundle", "log"]).ok().stdout, "no change is noted\n");
     assert!(room.run(&["bundle", "log", "a.K"]).ok().stdout.contains("now"));
     room.feed(&["bundle", "set", "a.K"], b"2").ok();

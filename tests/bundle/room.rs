@@ -149,10 +149,12 @@ impl Room {
         said(age.args(["-r", &self.public_key(), "-o", "secrets.age"]).current_dir(&self.directory), clear).ok();
     }
 
-    /// A bundle of this directory, made with stock tar and age.
-    pub fn by_hand_packed(&self, directory: &str) {
-        let tar = Command::new("tar").args(["cz", directory]).current_dir(&self.directory).output().unwrap();
-        fs::remove_dir_all(self.path(directory)).unwrap();
+    /// A bundle of services/ and bundle.toml, made with stock tar and age.
+    pub fn pack_by_hand(&self) {
+        self.put("bundle.toml", &format!("recipients = [\"{}\"]\n", self.public_key()));
+        let mut tar = Command::new("tar");
+        let tar = tar.args(["cz", "bundle.toml", "services"]).current_dir(&self.directory).output().unwrap();
+        fs::remove_dir_all(self.path("services")).unwrap();
         self.seal_by_hand(&tar.stdout);
     }
 

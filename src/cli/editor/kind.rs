@@ -41,7 +41,7 @@ auto-save-default nil auto-save-list-file-prefix nil auto-save-visited-file-name
 undo-tree-auto-save-history nil require-final-newline nil mode-require-final-newline nil) \
 (dolist (saver '(recentf-save-list savehist-save savehist-autosave save-place-kill-emacs-hook save-places-to-alist \
 desktop-save desktop-kill desktop-auto-save undo-tree-save-history undo-tree-save-history-from-hook \
-undo-fu-session-save undo-fu-session-save-safe undohist-save persistent-scratch-save do-auto-save)) \
+undo-fu-session-save undo-fu-session-save-safe undohist-save persistent-scratch-save)) \
 (ignore-errors (advice-add saver :override 'ignore))))";
 
 const NANO: &str = "unset backup\nunset historylog\nunset positionlog\nunset locking\nset nonewlines\n";

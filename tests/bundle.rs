@@ -5,15 +5,23 @@
 mod bad_files;
 #[path = "bundle/flaws.rs"]
 mod flaws;
+#[path = "bundle/edit.rs"]
+mod edit;
 #[path = "bundle/key_pairs.rs"]
 mod key_pairs;
 #[path = "bundle/keys_and_passwords.rs"]
 mod keys_and_passwords;
+#[path = "bundle/log.rs"]
+mod log;
 #[path = "bundle/room.rs"]
 mod room;
 #[path = "bundle/run.rs"]
 mod run;
 #[path = "bundle/saves.rs"]
 mod saves;
+#[path = "bundle/small_commands.rs"]
+mod small_commands;
 #[path = "bundle/stories.rs"]
 mod stories;
+#[path = "bundle/watched_edit.rs"]
+mod watched_edit;

@@ -98,6 +98,20 @@ impl EnvFile {
         }
     }
 
+    /// Calls a key otherwise; its line stays where it is. False when there is no such key.
+    pub(super) fn rename(&mut self, old: &KeyName, new: &KeyName) -> bool {
+        let keys = self.0.iter_mut().filter_map(|line| match line {
+            Line::Pair(key, _) if key == old => Some(key),
+            _ => None,
+        });
+        keys.map(|key| key.clone_from(new)).count() > 0
+    }
+
+    /// Is there no line in it at all?
+    pub(super) fn is_bare(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The keys, in the order of their lines.
     pub fn keys(&self) -> impl Iterator<Item = &KeyName> {
         self.pairs().map(|(key, _)| key)

@@ -4,6 +4,7 @@
 //! `record` (bundle.toml) · [`EnvFile`] · [`Bundle`] (all of it as values).
 
 mod archive;
+mod change;
 mod copies;
 mod documents;
 mod enrolment;
@@ -24,15 +25,18 @@ mod recipient;
 mod record;
 mod recovery;
 mod rekey;
+mod rename;
 mod rotation;
 mod sealed;
 mod sealed_content;
 mod unlock;
 
+pub use change::{Change, What};
 pub use copies::copies_beside;
 pub use env_file::EnvFile;
 pub use exposure::Exposure;
 pub use file::{BundleFile, system_random};
+pub use history::Held;
 pub use keys::NotOpened;
 pub use layout::{Document, Item, Place, Scope, SecretName};
 pub use opened::{Bundle, Content, new_identity};

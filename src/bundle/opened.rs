@@ -270,8 +270,8 @@ impl Bundle {
     /// Takes a secret out; its value stays among the earlier ones.
     pub fn remove(&mut self, name: &SecretName, now: DateTime<Utc>) -> bool {
         let Some(old) = self.now.remove(name) else { return false };
-        self.changed(name, Some(old), now);
-        self.record.secrets.remove(&name.to_string());
+        self.drop_bare(&name.document());
+        self.removed(name, old, now);
         true
     }
 
@@ -286,8 +286,7 @@ impl Bundle {
         // Maps, since a look into an env file goes through all its lines.
         let (old, new): (HashMap<_, _>, HashMap<_, _>) = (before.pairs().collect(), env.pairs().collect());
         for (key, value) in before.pairs().filter(|(key, _)| !new.contains_key(key)) {
-            self.changed(&name(key), Some(value.clone()), now);
-            self.record.secrets.remove(&name(key).to_string());
+            self.removed(&name(key), value.clone(), now);
         }
         for (key, _) in env.pairs().filter(|(key, value)| old.get(key) != Some(value)) {
             self.changed(&name(key), old.get(key).map(|value| (*value).clone()), now);

@@ -2,6 +2,7 @@
 //! and the other way round with everything sorted. Keys that this version does not know are kept as they are.
 
 use super::exposure::Exposure;
+use super::change::Change;
 use super::recipient::Recipient;
 use super::rotation::{Revocation, Rotation};
 use crate::words::{Error, GroupName, HostName, Period, Result, Secret, ServiceName};
@@ -35,6 +36,9 @@ pub struct Record {
     /// By the name people use: `aws.KEY`, `groups/web/tls/cert.pem`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, Metadata>,
+    /// What was known of secrets that were taken out and whose earlier values are kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub removed: BTreeMap<String, Metadata>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
     /// Old values that are still to be revoked, the oldest first.
@@ -90,8 +94,11 @@ pub struct Metadata {
     /// Generations of the history whose value was made by a rotation that was undone.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub dropped: BTreeSet<u64>,
+    /// Its last changes, the latest last.
+    #[serde(default, with = "changes", skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     #[serde(flatten)]
-    other: BTreeMap<String, toml::Value>,
+    pub(super) other: BTreeMap<String, toml::Value>,
 }
 
 impl Metadata {
@@ -112,6 +119,7 @@ impl Default for Record {
             fingerprint_key: None,
             enrolments: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            removed: BTreeMap::new(),
             rotation: None,
             revocations: Vec::new(),
             exposures: Vec::new(),
@@ -232,6 +240,20 @@ mod hex {
     }
 }
 
+/// A line each.
+mod changes {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(changes: &[Change], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(changes.iter().map(Change::to_string))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Change>, D::Error> {
+        let lines = Vec::<String>::deserialize(from)?;
+        lines.iter().map(|line| line.parse()).collect::<Result<_, Error>>().map_err(serde::de::Error::custom)
+    }
+}
+
 /// A period in the largest unit that divides it: `90d`, `26h`.
 mod period {
     use super::*;
@@ -278,7 +300,10 @@ enrolled = "2026-11-21T02:00:00Z"
 created = "2026-11-21T02:00:00Z"
 rotated = 2026-11-22T02:00:00Z
 rotate-every = "90d"
+changes = ["6 - new", "7 2026-11-22T02:00:00Z changed"]
 later = "kept"
+[removed."aws.OLD"]
+note = "it was"
 [rotation]
 run = "7-20261122T020000Z-7f3a"
 started = "2026-11-22T02:00:00Z"
@@ -302,6 +327,8 @@ state = "unknown"
         for part in [
             "rotate-every = \"90d\"",
             "later = \"kept\"",
+            "changes = [\"6 - new\", \"7 2026-11-22T02:00:00Z changed\"]",
+            "[removed.\"aws.OLD\"]",
             "state = \"unknown\"",
             "rotated = \"2026-11-22T02:00:00Z\"",
             "run = \"7-20261122T020000Z-7f3a\"",

@@ -3,17 +3,23 @@
 mod access;
 mod check;
 mod create;
+mod describe;
 mod edit;
+mod generate;
 mod get;
 mod list;
 mod password_identity;
 mod recipient;
 mod recipients;
 mod rekey;
+mod log;
+mod remarks;
+mod rename;
 mod restore;
 mod revert;
 mod seal;
 mod set;
+mod unset;
 
 use super::last_seen::LastSeen;
 use super::shared::{print_note, print_result};
@@ -33,10 +39,18 @@ pub struct Args {
 enum Command {
     /// Make a new bundle from env files and directories of files
     Create(create::Args),
-    /// Open an env file in your editor, in memory only
+    /// Open an env file or a plain file in your editor, in memory only
     Edit(edit::Args),
     /// Set one value or file, from stdin, from a hidden prompt, or generated
     Set(set::Args),
+    /// Give a secret a new value, made as its values are made
+    Generate(generate::Args),
+    /// Take secrets out; their values stay in the history
+    Unset(unset::Args),
+    /// Give a secret or a service another name
+    Rename(rename::Args),
+    /// Show or change what is known of a secret: note, owner, how often it rotates, how it is made
+    Describe(describe::Args),
     /// Write one value, file or env file to stdout
     Get(get::Args),
     /// Names and ages of all secrets; never values
@@ -45,6 +59,8 @@ enum Command {
     Recipients(recipients::Args),
     /// Seal the bundle anew: new keys in it, a new password, or other recipients
     Rekey(rekey::Args),
+    /// Which secrets changed when, and which values of one are kept; never values
+    Log(log::Args),
     /// Give secrets an earlier value again, as a new generation
     Revert(revert::Args),
     /// Take the values of a copy that was kept of the bundle, as a new generation
@@ -60,10 +76,15 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         Command::Create(args) => create::run(args, shared),
         Command::Edit(args) => edit::run(args, shared),
         Command::Set(args) => set::run(args, shared),
+        Command::Generate(args) => generate::run(args, shared),
+        Command::Unset(args) => unset::run(args, shared),
+        Command::Rename(args) => rename::run(args, shared),
+        Command::Describe(args) => describe::run(args, shared),
         Command::Get(args) => get::run(args, shared),
         Command::List(args) => list::run(args, shared),
         Command::Recipients(args) => recipients::run(args, shared),
         Command::Rekey(args) => rekey::run(args, shared),
+        Command::Log(args) => log::run(args, shared),
         Command::Revert(args) => revert::run(args, shared),
         Command::Restore(args) => restore::run(args, shared),
         Command::Seal(args) => seal::run(args, shared),
@@ -166,6 +187,10 @@ fn unknown_service(service: &ServiceName, bundle: &Bundle) -> Error {
 }
 
 pub(super) fn unknown_secret(name: &SecretName, bundle: &Bundle) -> Error {
+    if !bundle.earlier_in_use(name).is_empty() {
+        return Error::new(format!("the bundle has no {name} any more: it was unset"))
+            .hint(format!("`distribute bundle revert {name}` brings it back"));
+    }
     let names: Vec<String> = bundle.secrets().iter().map(SecretName::to_string).collect();
     let near = nearest(&name.to_string(), names.iter().map(String::as_str)).map(str::to_owned);
     suggest(Error::new(format!("the bundle has no {name}")), near)

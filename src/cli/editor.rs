@@ -1,11 +1,19 @@
 //! The user's editor, run on one file. While it runs, signals end the editor and not us: we have something to wipe.
 
+mod kind;
+mod sitting;
+mod words;
+
+pub use sitting::Sitting;
+
 use crate::words::{Error, Result};
+use kind::Kind;
 use std::env;
 use std::future::poll_fn;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -38,39 +46,44 @@ impl IgnoredSignals {
     }
 }
 
-/// DISTRIBUTE_EDITOR, VISUAL, EDITOR or vi; words are split at blanks. An editor that ends badly changes nothing.
-pub fn run(file: &Path, _signals: &IgnoredSignals) -> Result<()> {
-    let chosen = ["DISTRIBUTE_EDITOR", "VISUAL", "EDITOR"].into_iter().filter_map(|name| env::var(name).ok());
-    let text = chosen.into_iter().find(|text| !text.trim().is_empty()).unwrap_or_else(|| "vi".to_owned());
-    let mut words = text.split_whitespace();
-    let program = words.next().unwrap_or("vi");
-    let mut command = Command::new(program);
-    command.args(words).args(quiet_options(program)).arg(file);
-    let status = command.status().map_err(|e| {
-        Error::new(format!("the editor `{program}` cannot be run"))
-            .because(e)
-            .hint("DISTRIBUTE_EDITOR, VISUAL or EDITOR names another")
-    })?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(Error::new(format!("the editor ended with {status}; nothing was changed")))
+/// What the user edits with.
+struct Editor {
+    program: String,
+    arguments: Vec<String>,
+    kind: Kind,
 }
 
-/// Keeps vim from remembering what was typed in swap, undo and info files outside our directory.
-fn quiet_options(program: &str) -> &'static [&'static str] {
-    let found = in_path(program).and_then(|path| path.canonicalize().ok()).unwrap_or_else(|| program.into());
-    let name = found.file_name().unwrap_or_default().to_string_lossy();
-    match name.starts_with("vim") || name.starts_with("nvim") {
-        true => &["-n", "-i", "NONE", "-c", "set noundofile nobackup nowritebackup"],
-        false => &[],
+impl Editor {
+    /// DISTRIBUTE_EDITOR, VISUAL, EDITOR or vi, split into words as a shell does.
+    fn chosen() -> Result<Self> {
+        let chosen =
+            ["DISTRIBUTE_EDITOR", "VISUAL", "EDITOR"].into_iter().filter_map(|name| Some((name, env::var(name).ok()?)));
+        let named = chosen.into_iter().find(|(_, text)| !text.trim().is_empty());
+        let words = match named {
+            Some((name, text)) => words::split(&text).map_err(|error| error.at(name))?,
+            None => Vec::new(),
+        };
+        let mut words = words.into_iter();
+        let program = words.next().unwrap_or_else(|| "vi".to_owned());
+        Ok(Self { kind: Kind::of(&program), arguments: words.collect(), program })
     }
-}
 
-fn in_path(program: &str) -> Option<PathBuf> {
-    if program.contains('/') {
-        return Some(program.into());
+    /// Runs it on a file; says how long that took. Its own temporary files go beside the file. One that ends badly changes nothing.
+    fn open(&self, file: &Path) -> Result<Duration> {
+        let directory = file.parent().unwrap_or(file);
+        let mut command = Command::new(&self.program);
+        // Ours first: what the user's own arguments do is done without copies, too.
+        self.kind.quieten(&mut command, &self.program, &self.arguments, directory)?;
+        command.args(&self.arguments).arg(file).env("TMPDIR", directory);
+        let started = Instant::now();
+        let status = command.status().map_err(|e| {
+            Error::new(format!("the editor `{}` cannot be run", self.program))
+                .because(e)
+                .hint("DISTRIBUTE_EDITOR, VISUAL or EDITOR names another")
+        })?;
+        match status.success() {
+            true => Ok(started.elapsed()),
+            false => Err(Error::new(format!("the editor ended with {status}; nothing was changed"))),
+        }
     }
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
 }

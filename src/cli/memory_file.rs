@@ -1,5 +1,5 @@
 //! `MemoryFile`: a file for an editor, in a private directory on a file system that lives in memory. Wiped when dropped,
-//! together with whatever the editor put beside it. What a kill -9 left is wiped by the next one: its lock is free.
+//! together with whatever the editor put beside it. Where there is no such file system it may lie on a disk, if the user says so. What a kill -9 left is wiped by the next one: its lock is free.
 
 use crate::bundle::system_random;
 use crate::words::{Error, Result, Secret};
@@ -19,25 +19,32 @@ const LARGEST: u64 = 16 << 20;
 pub struct MemoryFile {
     directory: PathBuf,
     path: PathBuf,
+    is_on_disk: bool,
     /// Says that we live; the system lets go of it however we end.
     _lock: File,
 }
 
 impl MemoryFile {
     /// Makes the directory; the file comes with the first `write`.
-    pub fn create(name: &str) -> Result<Self> {
-        places().iter().for_each(|place| sweep(place));
+    pub fn create(name: &str, may_be_on_disk: bool) -> Result<Self> {
+        places().iter().chain([&on_disk()]).for_each(|place| sweep(place));
         let mut random = [0; 8];
         system_random(&mut random);
-        let directory = base()?.join(format!("{PREFIX}{}", HEXLOWER.encode(&random)));
+        let (base, is_on_disk) = base(may_be_on_disk)?;
+        let directory = base.join(format!("{PREFIX}{}", HEXLOWER.encode(&random)));
         let lock = locked_directory(&directory)
             .map_err(|e| Error::new(format!("making {}", directory.display())).because(e))?;
-        Ok(Self { path: directory.join(name), directory, _lock: lock })
+        Ok(Self { path: directory.join(name), directory, is_on_disk, _lock: lock })
     }
 
     /// Where the editor finds it.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Was there no file system in memory?
+    pub fn is_on_disk(&self) -> bool {
+        self.is_on_disk
     }
 
     /// Writes the text into a new file, and wipes the one before it.
@@ -105,16 +112,25 @@ fn wipe(path: &Path) {
         && let Ok(mut file) = OpenOptions::new().write(true).open(path)
     {
         let _ = file.write_all(&vec![0; found.len().min(LARGEST) as usize]);
+        let _ = file.sync_data(); // on a disk, else only the name would go
     }
     let _ = fs::remove_file(path);
 }
 
 /// The user's runtime directory or shared memory, whichever is really in memory.
-fn base() -> Result<PathBuf> {
-    places().into_iter().find(|path| is_in_memory(path)).ok_or_else(|| {
+fn base(may_be_on_disk: bool) -> Result<(PathBuf, bool)> {
+    let in_memory = places().into_iter().find(|path| is_in_memory(path)).map(|path| (path, false));
+    in_memory.or_else(|| may_be_on_disk.then(|| (on_disk(), true))).ok_or_else(|| {
         Error::new("there is no file system in memory to edit on: neither XDG_RUNTIME_DIR nor /dev/shm is one")
-            .hint("secrets are never put on a disk in clear text; `distribute bundle set` needs no file")
+            .hint("`distribute bundle set` needs no file")
+            .hint("--allow-disk puts the clear text on a disk while you edit")
     })
+}
+
+/// Where temporary files lie that nobody else reads.
+fn on_disk() -> PathBuf {
+    let given = std::env::var_os("TMPDIR").map(PathBuf::from).filter(|path| path.is_absolute() && path.is_dir());
+    given.unwrap_or_else(|| PathBuf::from("/var/tmp"))
 }
 
 fn places() -> Vec<PathBuf> {
@@ -141,7 +157,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left() {
-        let Ok(file) = MemoryFile::create("a.env") else {
+        let Ok(file) = MemoryFile::create("a.env", false) else {
             eprintln!("skipped: no file system in memory here");
             return;
         };

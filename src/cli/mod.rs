@@ -30,6 +30,7 @@ mod setup;
 mod shared;
 mod sources;
 mod status;
+mod swap;
 mod under_way;
 mod unlock;
 mod usage_error;

@@ -102,6 +102,11 @@ impl Room {
         report["generation"].as_u64().unwrap()
     }
 
+    /// What the program remembers of bundles.
+    pub fn state(&self) -> PathBuf {
+        fs::canonicalize(&self.state).unwrap()
+    }
+
     /// The names in the directory, sorted.
     pub fn names(&self) -> Vec<String> {
         names_in(self.directory.path())
@@ -144,6 +149,15 @@ impl Room {
         said(age.args(["-r", &self.public_key(), "-o", "secrets.age"]).current_dir(&self.directory), clear).ok();
     }
 
+    /// A bundle of services/ and bundle.toml, made with stock tar and age.
+    pub fn pack_by_hand(&self) {
+        self.put("bundle.toml", &format!("recipients = [\"{}\"]\n", self.public_key()));
+        let mut tar = Command::new("tar");
+        let tar = tar.args(["cz", "bundle.toml", "services"]).current_dir(&self.directory).output().unwrap();
+        fs::remove_dir_all(self.path("services")).unwrap();
+        self.seal_by_hand(&tar.stdout);
+    }
+
     /// What stock age and tar make of the bundle.
     pub fn by_hand(&self, tar: &str) -> String {
         let mut shell = Command::new("sh");
@@ -159,6 +173,14 @@ fn said(command: &mut Command, stdin: &[u8]) -> Said {
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Said { stdout: text(stdout), stderr: text(stderr), code: status.code().unwrap_or(-1) }
+}
+
+/// The files below a directory that hold this text.
+pub fn holders(directory: &Path, text: &str) -> Vec<PathBuf> {
+    let holds =
+        |path: &Path| fs::read(path).is_ok_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()));
+    let files = walkdir::WalkDir::new(directory).into_iter().map(|entry| entry.unwrap().into_path());
+    files.filter(|path| path.is_file() && holds(path)).collect()
 }
 
 pub fn names_in(directory: &Path) -> Vec<String> {

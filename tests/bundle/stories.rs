@@ -128,7 +128,7 @@ fn the_editor_gets_a_private_file_in_memory_that_is_gone_afterwards() {
     room.put("editor", &format!("#!/bin/sh\n{script}\n"));
     room.chmod("editor", 0o755);
     let said = room.edit(&["bundle", "edit", "aws"], "./editor").ok();
-    assert_eq!(said.stderr, "aws: ID changed\nsecrets.age: generation 2\n");
+    assert!(said.stderr.ends_with("aws: ID changed\nsecrets.age: generation 2\n"), "{}", said.stderr);
     let seen = fs::read_to_string(room.path("seen")).unwrap();
     let lines: Vec<&str> = seen.lines().collect();
     assert!(lines[0].starts_with("600 ") && lines[1].starts_with("700 ") && lines[2] == "tmpfs", "{seen}");
@@ -141,14 +141,14 @@ fn the_editor_gets_a_private_file_in_memory_that_is_gone_afterwards() {
 fn an_editor_that_changes_nothing_or_fails_leaves_the_bundle_alone() {
     let room = Room::furnished();
     let before = room.bundle();
-    assert_eq!(room.edit(&["bundle", "edit", "aws"], "true").ok().stderr, "nothing changed\n");
+    assert!(room.edit(&["bundle", "edit", "aws"], "true").ok().stderr.ends_with("nothing changed\n"));
     room.edit(&["bundle", "edit", "aws"], "false").fails("editor ended");
     room.edit(&["bundle", "edit", "aws"], "no-such-editor").fails("cannot be run");
     room.edit(&["bundle", "edit", "aws"], "sed -i s/SECRET=//").fails("aws.env: line 3");
     // Interrupted, hung up and terminated while the editor runs: we go on and wipe.
     room.put("editor", "#!/bin/sh\nkill -INT $PPID; kill -TERM $PPID; kill -HUP $PPID; echo \"$1\" > seen\n");
     room.chmod("editor", 0o755);
-    assert_eq!(room.edit(&["bundle", "edit", "aws"], "./editor").ok().stderr, "nothing changed\n");
+    assert!(room.edit(&["bundle", "edit", "aws"], "./editor").ok().stderr.ends_with("nothing changed\n"));
     assert!(!fs::exists(fs::read_to_string(room.path("seen")).unwrap().trim()).unwrap());
     assert_eq!(room.bundle(), before);
 }

@@ -3,7 +3,7 @@
 use crate::bundle::{Bundle, BundleFile, Item, Metadata, OpenedBy, Scope, SecretName};
 use crate::cli::Shared;
 use crate::cli::shared::print_result;
-use crate::words::{Period, Result, ServiceName, plural};
+use crate::words::{Period, Result, ServiceName, plural, printable};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -33,9 +33,26 @@ fn as_text(file: &BundleFile, bundle: &Bundle, now: DateTime<Utc>) -> String {
             let line = format!("  {:width$}  {:>8}  {}", shown(&item), age(bundle, &names, now), whose(&names));
             text.push_str(line.trim_end());
             text.push('\n');
+            names.iter().for_each(|name| text.push_str(&remarks(bundle, name)));
         }
     }
     text
+}
+
+/// A line of its own for what people noted of it.
+fn remarks(bundle: &Bundle, name: &SecretName) -> String {
+    let known = bundle.metadata(name).cloned().unwrap_or_default();
+    let parts = [
+        known.owner.map(|owner| format!("owner {owner}")),
+        known.rotate_every.map(|period| format!("every {period}")),
+        known.note.map(|note| printable(note.as_bytes(), 500)),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match (parts.is_empty(), &name.scope) {
+        (true, _) => String::new(),
+        (false, Scope::Common) => format!("      {}\n", parts.join("; ")),
+        (false, scope) => format!("      {scope}: {}\n", parts.join("; ")),
+    }
 }
 
 /// Each key and file of each service, with every scope that has it.
@@ -92,7 +109,7 @@ fn as_json(file: &BundleFile, bundle: &Bundle) -> Value {
     })
 }
 
-fn secret_json(bundle: &Bundle, name: &SecretName) -> Value {
+pub(super) fn secret_json(bundle: &Bundle, name: &SecretName) -> Value {
     let (key, plain) = match &name.item {
         Item::Key(key) => (Some(key.as_str()), None),
         Item::File(file) => (None, Some(file.as_str())),

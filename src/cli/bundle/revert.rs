@@ -26,7 +26,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
     let mut told = Vec::new();
     let mut changes = Vec::new();
     for (name, value) in names.iter().zip(values) {
-        let change = if bundle.set(name, value, now) { "reverted" } else { "unchanged" };
+        let change = if bundle.bring_back(name, value, now) { "reverted" } else { "unchanged" };
         told.push(format!("{name}: {change}"));
         changes.push(json!({ "secret": name.to_string(), "change": change }));
     }

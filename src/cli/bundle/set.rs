@@ -2,11 +2,12 @@
 //! from the command line, where every user of the machine could read it.
 
 use super::Override;
+use super::remarks::{Remarks, refuse_values};
 use crate::bundle::{Bundle, Item, SecretName, system_random};
 use crate::cli::{Shared, prompt};
 use crate::words::{Error, Generated, Generator, Period, Result, Secret};
 use chrono::Utc;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Read};
@@ -30,6 +31,8 @@ pub struct Args {
     #[arg(long, value_name = "PERIOD")]
     rotate_every: Option<Period>,
     #[command(flatten)]
+    remarks: Remarks,
+    #[command(flatten)]
     whose: Override,
     /// A value does not belong here; taken only to say so.
     #[arg(hide = true, allow_hyphen_values = true)]
@@ -43,13 +46,12 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
     let made = wanted.make()?;
     let change = apply(bundle, &wanted.name, made.secret);
     wanted.describe(args.rotate_every, bundle);
+    args.remarks.put(&wanted.name, bundle);
+    refuse_values(&wanted.name, bundle)?;
     let mut what = format!("{}: {change}", wanted.name);
     let mut fields = json!({ "command": "bundle set", "secret": wanted.name.to_string(), "change": change });
     if let (Some(name), Some(value)) = (&wanted.public, made.public) {
-        let change = apply(bundle, name, value);
-        bundle.describe(name, |known| known.generator = None); // it follows from the private half now
-        what.push_str(&format!("\n{name}: {change}"));
-        fields["public"] = json!({ "secret": name.to_string(), "change": change });
+        set_public(bundle, name, value, &mut what, &mut fields);
     }
     super::save(&mut opened, &what, fields, shared)
 }
@@ -71,6 +73,7 @@ impl Wanted {
         let name = args.whose.name(&args.name)?;
         let public = args.public.as_deref().map(|public| args.whose.name(public)).transpose()?;
         let generator = args.generate.as_deref().map(str::parse::<Generator>).transpose()?;
+        args.remarks.are_given()?;
         generator.map_or(Ok(()), |generator| could_hold(&name, public.as_ref(), generator))?;
         Ok(Self { name, public, generator })
     }
@@ -92,7 +95,15 @@ impl Wanted {
     }
 }
 
-fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret) -> &'static str {
+/// Sets the public half of a key pair, and tells it.
+pub(super) fn set_public(bundle: &mut Bundle, name: &SecretName, value: Secret, what: &mut String, fields: &mut Value) {
+    let change = apply(bundle, name, value);
+    bundle.describe(name, |known| known.generator = None); // it follows from the private half now
+    what.push_str(&format!("\n{name}: {change}"));
+    fields["public"] = json!({ "secret": name.to_string(), "change": change });
+}
+
+pub(super) fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret) -> &'static str {
     let is_new = bundle.value(name).is_none();
     match (bundle.set(name, value, Utc::now()), is_new) {
         (false, _) => "unchanged",
@@ -102,7 +113,7 @@ fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret) -> &'static str 
 }
 
 /// A key pair has several lines, and no line of an env file in docker format holds several: its halves go into files.
-fn could_hold(name: &SecretName, public: Option<&SecretName>, generator: Generator) -> Result<()> {
+pub(super) fn could_hold(name: &SecretName, public: Option<&SecretName>, generator: Generator) -> Result<()> {
     if !generator.is_key_pair() {
         return public.map_or(Ok(()), |_| Err(no_public_half(generator)));
     }
@@ -167,7 +178,7 @@ fn read_stdin() -> std::io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-fn value_in_argument() -> Error {
+pub(super) fn value_in_argument() -> Error {
     Error::new(
         "a value does not belong in an argument: every user of this machine can see it there; nothing was changed",
     )

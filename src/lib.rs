@@ -3,6 +3,7 @@
 pub mod words;
 
 pub mod bundle;
+pub mod import;
 pub mod inventory;
 pub mod playbook;
 

@@ -3,6 +3,14 @@
 
 #[path = "bundle/bad_files.rs"]
 mod bad_files;
+#[path = "bundle/import.rs"]
+mod import;
+#[path = "bundle/import_ansible.rs"]
+mod import_ansible;
+#[path = "bundle/import_readers.rs"]
+mod import_readers;
+#[path = "bundle/import_sops.rs"]
+mod import_sops;
 #[path = "bundle/key_pairs.rs"]
 mod key_pairs;
 #[path = "bundle/keys_and_passwords.rs"]
@@ -11,5 +19,7 @@ mod keys_and_passwords;
 mod room;
 #[path = "bundle/saves.rs"]
 mod saves;
+#[path = "support/sealers.rs"]
+mod sealers;
 #[path = "bundle/stories.rs"]
 mod stories;

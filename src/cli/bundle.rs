@@ -4,6 +4,7 @@ mod check;
 mod create;
 mod edit;
 mod get;
+mod import;
 mod list;
 mod restore;
 mod revert;
@@ -33,6 +34,8 @@ enum Command {
     Set(set::Args),
     /// Write one value, file or env file to stdout
     Get(get::Args),
+    /// Take secrets from env files, Ansible vaults and files of SOPS
+    Import(import::Args),
     /// Names and ages of all secrets; never values
     List(list::Args),
     /// Give secrets an earlier value again, as a new generation
@@ -49,6 +52,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         Command::Edit(args) => edit::run(args, shared),
         Command::Set(args) => set::run(args, shared),
         Command::Get(args) => get::run(args, shared),
+        Command::Import(args) => import::run(args, shared),
         Command::List(args) => list::run(args, shared),
         Command::Revert(args) => revert::run(args, shared),
         Command::Restore(args) => restore::run(args, shared),

@@ -48,7 +48,7 @@ fn what_is_not_plain_wants_a_dialect_and_is_told_line_by_line() {
     ] {
         assert!(said.stderr.contains(line), "{line}: {}", said.stderr);
     }
-    import(&room, &[".env", "--service", "web", "--dialect", "bash"]).fails_usage();
+    import(&room, &[".env", "--service", "web", "--dialect", "bash"]).fails("it is not a dialect");
     import(&room, &[".env", "--service", "web", "--dialect", "shell"]).fails(".env:4: there is no `=`");
     assert_eq!(room.bundle(), before);
     room.put(".env", &text.replace(&format!("\n{POISON}\n"), "\n"));

@@ -6,11 +6,10 @@ use std::process::{Command, Stdio};
 /// `None`, and why, if it is not installed.
 pub fn ansible_vault(directory: &Path) -> Option<Command> {
     let mut command = program("ansible-vault", "ansible/bin/ansible-vault")?;
-    command
-        .current_dir(directory)
-        .env("PYTHONPATH", places().join("ansible"))
-        .env("ANSIBLE_HOME", directory.join(".ansible"));
-    Some(command.env("ANSIBLE_LOCAL_TEMP", directory.join(".ansible/tmp"))).map(|_| command)
+    let home = directory.join(".ansible");
+    command.current_dir(directory).env("PYTHONPATH", places().join("ansible"));
+    command.env("ANSIBLE_HOME", &home).env("ANSIBLE_LOCAL_TEMP", home.join("tmp"));
+    Some(command)
 }
 
 /// `None`, and why, if it is not installed.

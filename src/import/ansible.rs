@@ -2,12 +2,12 @@
 
 use super::clear_env;
 use super::dialect::Dialect;
-use super::node::{Node, Scalar, Tag, place};
-use super::reading::{Contents, Reading};
+use super::node::{Scalar, Tag, place};
+use super::reading::{Contents, Reading, no_texts};
 use super::values::{Leaf, Value, take};
 use super::vault::{self, VaultPasswords};
 use super::yaml;
-use crate::words::{Error, Result, plural};
+use crate::words::{Error, Result};
 
 /// How it is to be read.
 pub struct Manner {
@@ -57,15 +57,16 @@ fn variables(bytes: &[u8], passwords: &VaultPasswords, with_clear: bool) -> Resu
     let mut reading = Reading::default();
     let Some(document) = yaml::read(bytes)? else { return Ok(reading) };
     document.map().ok_or_else(not_variables)?;
-    let mut seen = Seen::default();
+    let mut seen = Seen { with_clear, ..Seen::default() };
     take(&document, with_clear, &mut reading, &mut |leaf, reading| value(leaf, passwords, &mut seen, reading));
-    seen.note(&document, &mut reading);
+    seen.note(&mut reading);
     Ok(reading)
 }
 
 /// What is told once at the end, of the values that are taken.
 #[derive(Default)]
 struct Seen {
+    with_clear: bool,
     others: usize,
     templates: Vec<String>,
 }
@@ -85,11 +86,14 @@ fn value(leaf: &Leaf, passwords: &VaultPasswords, seen: &mut Seen, reading: &mut
         _ if scalar.is_null() => return Value::Null,
         _ => Value::Clear(scalar.text.clone()),
     };
-    seen.others += usize::from(matches!(value, Value::Clear(_)) && scalar.is_other_than_text());
+    let is_taken = seen.with_clear || matches!(value, Value::Sealed(_));
     if let Value::Sealed(secret) | Value::Clear(secret) = &value
-        && is_template(secret.expose(), scalar)
+        && is_taken
     {
-        seen.templates.push(format!("{} ({})", super::entry::shown(leaf.path), place(leaf.line)));
+        seen.others += usize::from(scalar.is_other_than_text());
+        if is_template(secret.expose(), scalar) {
+            seen.templates.push(format!("{} ({})", super::entry::shown(leaf.path), place(leaf.line)));
+        }
     }
     value
 }
@@ -100,22 +104,13 @@ fn is_template(value: &[u8], scalar: &Scalar) -> bool {
 }
 
 impl Seen {
-    fn note(self, document: &Node, reading: &mut Reading) {
-        if self.others > 0 && document.map().is_some() {
-            reading.notes.push(format!(
-                "{} not texts (numbers, truth values, dates): as they are written",
-                is_or_are(self.others)
-            ));
-        }
+    fn note(self, reading: &mut Reading) {
+        reading.notes.extend(no_texts(self.others, "as they are written"));
         if !self.templates.is_empty() {
             let names = crate::words::listed(&self.templates);
             reading.notes.push(format!("Ansible would fill in a template, here it stays as it is written: {names}"));
         }
     }
-}
-
-fn is_or_are(count: usize) -> String {
-    format!("{} {}", plural(count, "value"), if count == 1 { "is" } else { "are" })
 }
 
 #[cfg(test)]
@@ -147,7 +142,7 @@ mod tests {
     fn templates_and_numbers_are_told() {
         let notes = clear("a: '{{ b }}'\nb: !unsafe '{{ x }}'\nc: 012\nd: off\n", true).notes.join("\n");
         assert!(
-            notes.contains("a (line 1)") && !notes.contains("b (line") && notes.contains("2 values are not texts"),
+            notes.contains("a (line 1)") && !notes.contains("b (line") && notes.contains("2 values are no texts"),
             "{notes}"
         );
     }

@@ -1,7 +1,7 @@
 //! `Reading`: what was found in one source, and what stands in the way of taking it.
 
 use super::entry::{Entry, shown};
-use crate::words::Secret;
+use crate::words::{Secret, plural};
 
 /// What a source holds.
 pub enum Contents {
@@ -43,6 +43,12 @@ pub struct Trouble {
 pub const CLEAR: &str = "it is in clear text";
 /// Why a null is left out.
 pub const NULL: &str = "it is null";
+
+/// Told of numbers, truth values and dates, which have more than one way to be written.
+pub fn no_texts(count: usize, how: &str) -> Option<String> {
+    let are = if count == 1 { "is no text" } else { "are no texts" };
+    (count > 0).then(|| format!("{} {are} (numbers, truth values, dates): taken {how}", plural(count, "value")))
+}
 
 impl Reading {
     /// Says that this line cannot be taken.

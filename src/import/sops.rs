@@ -4,7 +4,7 @@
 use super::clear_env;
 use super::dialect::Dialect;
 use super::node::{Kind, Node, Scalar, Tag};
-use super::reading::{CLEAR, Contents, Reading};
+use super::reading::{CLEAR, Contents, Reading, no_texts};
 use super::sops_lines::SopsLines;
 use super::sops_metadata::{Metadata, Open};
 use super::sops_value::{DataKey, Type, is_sealed};
@@ -166,10 +166,7 @@ impl Walk {
         if !manner.with_clear {
             reading.leave_out_where(CLEAR, |entry| self.clear.contains(&entry.path));
         }
-        if self.others > 0 {
-            let (values, are) = (plural(self.others, "value"), if self.others == 1 { "is" } else { "are" });
-            reading.notes.push(format!("{values} {are} not texts (numbers, truth values, dates): as SOPS writes them"));
-        }
+        reading.notes.extend(no_texts(self.others, "as SOPS writes them"));
         Ok(Contents::Values(reading))
     }
 }

@@ -81,8 +81,9 @@ impl<'a> Reader<'a> {
             if key == "<<" && style == ScalarStyle::Plain {
                 return refuse("a merge key (<<), which stands for other keys");
             }
-            let (event, line) = self.next()?;
-            let value = self.node(event, line, depth + 1)?;
+            let (event, _) = self.next()?;
+            // The line of its key, where people look for it: a block begins one below.
+            let value = self.node(event, at, depth + 1)?;
             map.insert(key.into_owned(), at, value)?;
         }
     }

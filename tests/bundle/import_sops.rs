@@ -59,7 +59,7 @@ fn yaml_comes_back_as_sops_shows_it() {
         "region_unencrypted: left out, it is in clear text",
         "none: left out, it is null",
         "4 clear values left out",
-        "4 values are not texts",
+        "4 values are no texts",
     ] {
         assert!(said.stderr.contains(part), "{part}: {}", said.stderr);
     }
@@ -75,7 +75,10 @@ fn yaml_comes_back_as_sops_shows_it() {
     ] {
         let mut command = sops(&room.path(".")).unwrap();
         let theirs = output(command.args(["--decrypt", "--extract", path, "prod.enc.yaml"]));
+        // It writes a line end behind what is no text.
+        let is_text = !["db_ports_1", "db_on", "db_ratio"].contains(&key);
         let theirs = String::from_utf8(theirs).unwrap();
+        let theirs = if is_text { &theirs[..] } else { theirs.trim_end() };
         assert_eq!(get(&room, &format!("prod.{key}")).strip_suffix('\n').unwrap(), theirs, "{key}");
     }
     import(&room, &["prod.enc.yaml", "--flatten", "--clear"]).ok();

@@ -19,7 +19,8 @@ pub fn sops(directory: &Path) -> Option<Command> {
     Some(command)
 }
 
-fn places() -> PathBuf {
+/// Where tests/install.sh puts what Debian has not.
+pub fn places() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
     cache.unwrap_or_default().join("distribute-tests")

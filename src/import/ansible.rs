@@ -19,9 +19,14 @@ pub struct Manner {
     pub dialect: Option<Dialect>,
 }
 
-/// Is a vault all of this, or part of it?
-pub fn is_ansible(bytes: &[u8]) -> bool {
-    vault::is_vault(bytes) || bytes.windows(6).any(|window| window == b"!vault")
+/// Is all of this a vault?
+pub fn is_whole(bytes: &[u8]) -> bool {
+    vault::is_vault(bytes)
+}
+
+/// May there be `!vault` values in this?
+pub fn has_values(bytes: &[u8]) -> bool {
+    bytes.windows(6).any(|window| window == b"!vault")
 }
 
 /// Reads a vault file, or a file of variables with `!vault` values in it.

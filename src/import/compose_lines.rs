@@ -5,10 +5,10 @@ use super::env_lines::{
     AFTER_QUOTE, Assignment, Cursor, KEY, NO_EQUALS, NOT_UTF8, OPEN_QUOTE, VARIABLE, is_blank, without_mark,
 };
 use crate::words::Secret;
-use zeroize::Zeroizing;
 
 const COMMENT: &str = "releases of Compose differ about a `#` without a blank before it";
 const ESCAPE: &str = "releases of Compose differ about such a backslash";
+const LINE_END: &str = "releases of Compose differ about a line end of Windows between quotes";
 const COLON: &str = "`:` ends a key for Compose";
 
 pub fn read(bytes: &[u8]) -> Vec<Assignment> {
@@ -53,7 +53,7 @@ fn value(cursor: &mut Cursor) -> Result<Secret, &'static str> {
     match cursor.peek() {
         Some(quote @ (b'\'' | b'"')) => {
             cursor.next();
-            let value = quoted(cursor, quote)?;
+            let value = cursor.collect(|cursor, value| quoted(cursor, quote, value))?;
             if cursor.nothing_follows() { Ok(value) } else { Err(AFTER_QUOTE) }
         }
         _ => unquoted(cursor.line_end()),
@@ -71,13 +71,12 @@ fn unquoted(line: &[u8]) -> Result<Secret, &'static str> {
     if is_expanded { Err(VARIABLE) } else { Ok(Secret::new(value.trim_ascii())) }
 }
 
-fn quoted(cursor: &mut Cursor, quote: u8) -> Result<Secret, &'static str> {
-    let mut value = Zeroizing::new(Vec::with_capacity(cursor.rest.len()));
+fn quoted(cursor: &mut Cursor, quote: u8, value: &mut Vec<u8>) -> Result<(), &'static str> {
     loop {
         match cursor.next().ok_or(OPEN_QUOTE)? {
-            byte if byte == quote => return Ok(Secret::new(&value[..])),
+            byte if byte == quote => return Ok(()),
             b'$' if quote == b'"' => return Err(VARIABLE),
-            b'\r' if cursor.peek() == Some(b'\n') => {} // its line ends are made one
+            b'\r' => return Err(LINE_END),
             b'\\' => match (quote, cursor.next().ok_or(OPEN_QUOTE)?) {
                 (b'"', b'n') => value.push(b'\n'),
                 (b'"', b'r') => value.push(b'\r'),

@@ -2,10 +2,11 @@
 
 use super::env_lines::{AFTER_QUOTE, Assignment, Cursor, KEY, NO_EQUALS, NOT_UTF8, OPEN_QUOTE, VARIABLE, is_blank};
 use crate::words::Secret;
-use zeroize::Zeroizing;
 
 const COMMENT: &str = "libraries differ about a `#` without a blank before it";
 const ESCAPE: &str = "libraries differ about such a backslash";
+const LINE_END: &str = "libraries differ about a line end of Windows between quotes";
+const TAB: &str = "libraries differ about a tab";
 const BACKTICK: &str = "libraries differ about backticks";
 
 pub fn read(bytes: &[u8]) -> Vec<Assignment> {
@@ -28,7 +29,7 @@ fn assignment(cursor: &mut Cursor) -> Assignment {
     let is_key = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     let value = match cursor.next() {
         Some(b'=') if !key.is_empty() && key.iter().all(is_key) => {
-            cursor.take_while(is_blank);
+            cursor.take_while(|b| b == b' ');
             value(cursor)
         }
         Some(b'=') => Err(KEY),
@@ -47,7 +48,7 @@ fn value(cursor: &mut Cursor) -> Result<Secret, &'static str> {
         Some(b'`') => Err(BACKTICK),
         Some(quote @ (b'\'' | b'"')) => {
             cursor.next();
-            let value = quoted(cursor, quote)?;
+            let value = cursor.collect(|cursor, value| quoted(cursor, quote, value))?;
             if cursor.nothing_follows() { Ok(value) } else { Err(AFTER_QUOTE) }
         }
         _ => unquoted(cursor.line_end()),
@@ -63,17 +64,17 @@ fn unquoted(line: &[u8]) -> Result<Secret, &'static str> {
     match value {
         value if value.contains(&b'$') => Err(VARIABLE),
         value if value.contains(&b'\\') => Err(ESCAPE),
+        value if value.contains(&b'\t') => Err(TAB),
         value => Ok(Secret::new(value.trim_ascii())),
     }
 }
 
-fn quoted(cursor: &mut Cursor, quote: u8) -> Result<Secret, &'static str> {
-    let mut value = Zeroizing::new(Vec::with_capacity(cursor.rest.len()));
+fn quoted(cursor: &mut Cursor, quote: u8, value: &mut Vec<u8>) -> Result<(), &'static str> {
     loop {
         match cursor.next().ok_or(OPEN_QUOTE)? {
-            byte if byte == quote => return Ok(Secret::new(&value[..])),
+            byte if byte == quote => return Ok(()),
             b'$' if quote == b'"' => return Err(VARIABLE),
-            b'\r' if cursor.peek() == Some(b'\n') => {}
+            b'\r' => return Err(LINE_END),
             b'\\' => match (quote, cursor.next().ok_or(OPEN_QUOTE)?) {
                 (b'"', b'n') => value.push(b'\n'),
                 (b'"', b'r') => value.push(b'\r'),

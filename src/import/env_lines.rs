@@ -1,6 +1,7 @@
 //! What a reader makes of an env file: assignments, or why it would not make one of a line.
 
 use crate::words::{KeyName, Secret};
+use zeroize::Zeroizing;
 
 /// One assignment, at the line where it begins.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,15 +38,28 @@ pub const AFTER_QUOTE: &str = "something stands behind the closing quote";
 pub const NOT_UTF8: &str = "it is not UTF-8 text";
 pub const KEY: &str = "what stands before `=` is not a key";
 
-/// A file with the place in it.
+/// A file with the place in it, and a buffer that holds the longest value, so that none grows and leaves copies behind.
 pub struct Cursor<'a> {
     pub rest: &'a [u8],
     pub line: usize,
+    buffer: Zeroizing<Vec<u8>>,
 }
 
 impl<'a> Cursor<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, line: 1 }
+        Self { rest: bytes, line: 1, buffer: Zeroizing::new(Vec::with_capacity(bytes.len())) }
+    }
+
+    /// The value that is put together there.
+    pub fn collect(
+        &mut self,
+        collect: impl FnOnce(&mut Self, &mut Vec<u8>) -> Result<(), &'static str>,
+    ) -> Result<Secret, &'static str> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let collected = collect(self, &mut buffer).map(|()| Secret::new(&buffer[..]));
+        self.buffer = buffer;
+        collected
     }
 
     pub fn peek(&self) -> Option<u8> {

@@ -20,6 +20,8 @@ mod sops_lines;
 mod sops_metadata;
 mod sops_value;
 mod systemd_lines;
+#[cfg(test)]
+mod tests;
 mod values;
 mod vault;
 mod yaml;

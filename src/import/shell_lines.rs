@@ -2,8 +2,6 @@
 //! refused.
 
 use super::env_lines::{Assignment, Cursor, NO_EQUALS, OPEN_QUOTE, VARIABLE, is_blank};
-use crate::words::Secret;
-use zeroize::Zeroizing;
 
 const COMMAND: &str = "a shell would run it as a command";
 const META: &str = "it holds a character that a shell acts on: ; & | < > ( )";
@@ -33,16 +31,17 @@ fn assignment(cursor: &mut Cursor) -> Assignment {
         return Assignment::none(line, if has_equals { COMMAND } else { NO_EQUALS });
     }
     cursor.next();
-    let value = word(cursor, is_exported).and_then(|value| match cursor.nothing_follows() {
-        true => Ok(value),
-        false => Err(FOLLOWED),
+    let value = cursor.collect(|cursor, value| word(cursor, is_exported, value)).and_then(|value| {
+        match cursor.nothing_follows() {
+            true => Ok(value),
+            false => Err(FOLLOWED),
+        }
     });
     cursor.line_end();
     Assignment::new(line, key, value)
 }
 
-fn word(cursor: &mut Cursor, is_exported: bool) -> Result<Secret, &'static str> {
-    let mut value = Zeroizing::new(Vec::with_capacity(cursor.rest.len()));
+fn word(cursor: &mut Cursor, is_exported: bool, value: &mut Vec<u8>) -> Result<(), &'static str> {
     let mut may_be_home = true;
     while let Some(byte) = cursor.peek() {
         if is_blank(byte) || byte == b'\n' {
@@ -54,7 +53,7 @@ fn word(cursor: &mut Cursor, is_exported: bool) -> Result<Secret, &'static str> 
                 value.extend_from_slice(cursor.take_while(|b| b != b'\''));
                 cursor.next().ok_or(OPEN_QUOTE)?;
             }
-            b'"' => double(cursor, &mut value)?,
+            b'"' => double(cursor, value)?,
             b'\\' => match cursor.next() {
                 Some(b'\n') => {}
                 Some(escaped) => value.push(escaped),
@@ -70,7 +69,7 @@ fn word(cursor: &mut Cursor, is_exported: bool) -> Result<Secret, &'static str> 
         }
         may_be_home = matches!(byte, b':' | b'=');
     }
-    Ok(Secret::new(&value[..]))
+    Ok(())
 }
 
 fn double(cursor: &mut Cursor, value: &mut Vec<u8>) -> Result<(), &'static str> {

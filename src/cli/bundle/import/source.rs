@@ -97,13 +97,15 @@ fn contents(format: Format, bytes: &[u8], manner: &Manner) -> Result<Contents> {
 
 fn told_by_marks(path: &Path, bytes: &[u8]) -> Result<Format> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_env = name.ends_with(".env") || name.starts_with(".env.");
     if sops::form(bytes).is_some() {
         return Ok(Format::Sops);
     }
-    if ansible::is_ansible(bytes) {
+    // In an env file, `!vault` is a part of some value.
+    if ansible::is_whole(bytes) || !is_env && ansible::has_values(bytes) {
         return Ok(Format::Ansible);
     }
-    if name.ends_with(".env") || name.starts_with(".env.") {
+    if is_env {
         return Ok(Format::Env);
     }
     Err(Error::new("it is not told what this is: it has no marks of a vault or of SOPS, and is not called *.env")

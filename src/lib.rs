@@ -5,6 +5,7 @@ pub mod words;
 pub mod dialect;
 
 pub mod bundle;
+pub mod import;
 pub mod inventory;
 pub mod playbook;
 

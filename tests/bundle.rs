@@ -7,6 +7,14 @@ mod bad_files;
 mod flaws;
 #[path = "bundle/edit.rs"]
 mod edit;
+#[path = "bundle/import.rs"]
+mod import;
+#[path = "bundle/import_ansible.rs"]
+mod import_ansible;
+#[path = "bundle/import_readers.rs"]
+mod import_readers;
+#[path = "bundle/import_sops.rs"]
+mod import_sops;
 #[path = "bundle/key_pairs.rs"]
 mod key_pairs;
 #[path = "bundle/keys_and_passwords.rs"]
@@ -21,6 +29,8 @@ mod run;
 mod saves;
 #[path = "bundle/small_commands.rs"]
 mod small_commands;
+#[path = "support/sealers.rs"]
+mod sealers;
 #[path = "bundle/stories.rs"]
 mod stories;
 #[path = "bundle/watched_edit.rs"]

@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 8] = [
     &["engine"],
     &["remote", "transport", "provider", "report", "notify", "shelf"],
     &["plan"],
-    &["inventory", "bundle", "playbook"],
+    &["inventory", "bundle", "playbook", "import"],
     &["dialect"],
     &["words"],
 ];

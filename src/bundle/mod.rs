@@ -42,6 +42,7 @@ pub use layout::{Document, Item, Place, Scope, SecretName};
 pub use opened::{Bundle, Content, new_identity};
 pub use origin::Origin;
 pub use person::Person;
+pub use private_file::read_private;
 pub use recipient::Recipient;
 pub use record::{Enrolment, Metadata};
 pub use recovery::{BackupKey, Circumstances, Keepsake, Missing, Recovery, RemainingFile, Remains, Written};

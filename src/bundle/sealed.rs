@@ -338,7 +338,7 @@ fn what_it_is_instead(bytes: &[u8]) -> Error {
         Error::new("it is a Git LFS pointer, not the file itself").hint("fetch the file with `git lfs pull`")
     } else if text.starts_with(b"$ANSIBLE_VAULT") {
         Error::new("it is an Ansible vault, not an age file")
-            .hint("`ansible-vault view` shows it; make a bundle of it with `distribute bundle create`")
+            .hint("`ansible-vault view` shows it; `distribute bundle import` takes its values into a bundle")
     } else if text.starts_with(b"\x1f\x8b") {
         Error::new("it is a gzip file that nobody sealed")
             .hint("it may hold secrets in clear text: seal it with `age -e`, and remove it from version control")

@@ -169,6 +169,12 @@ impl Unlock {
         })
     }
 
+    /// Opens an age file that is no bundle, such as the data key in a file of SOPS.
+    pub fn open_file(&self, bytes: &[u8]) -> Result<Secret> {
+        let (mut clear, _) = self.open(&Sealed::read(bytes)?)?;
+        Ok(Secret::new(std::mem::take(&mut *clear)))
+    }
+
     /// Opens a sealed file with whatever fits, or says of each why it did not.
     pub(super) fn open(&self, sealed: &Sealed) -> Result<(Zeroizing<Vec<u8>>, OpenedBy)> {
         let tried = match sealed.lock() {

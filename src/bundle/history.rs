@@ -6,7 +6,7 @@ use crate::words::Secret;
 use chrono::{DateTime, Utc};
 
 /// Earlier values kept of each secret.
-const KEPT: usize = 3;
+pub(super) const KEPT: usize = 3;
 
 impl Bundle {
     /// Earlier values, the newest first, each with the last generation that had it.

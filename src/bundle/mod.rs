@@ -4,7 +4,9 @@
 //! `record` (bundle.toml) · [`EnvFile`] · [`Bundle`] (all of it as values).
 
 mod archive;
+mod blob;
 mod copies;
+mod difference;
 mod documents;
 mod enrolment;
 mod env_file;
@@ -14,6 +16,7 @@ mod fixture;
 mod history;
 mod keys;
 mod layout;
+mod merge;
 mod opened;
 mod origin;
 mod private_file;
@@ -24,11 +27,14 @@ mod rotation;
 mod sealed;
 mod unlock;
 
+pub use blob::{is_sealed, sealed_with};
 pub use copies::copies_beside;
+pub use difference::{Change, Changed, Difference};
 pub use env_file::EnvFile;
 pub use file::{BundleFile, system_random};
 pub use keys::NotOpened;
 pub use layout::{Document, Item, Place, Scope, SecretName};
+pub use merge::{Conflict, Merge, Merged, Side, merge};
 pub use opened::{Bundle, Content, new_identity};
 pub use origin::Origin;
 pub use recipient::Recipient;

@@ -40,7 +40,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revocations: Vec<Revocation>,
     #[serde(flatten)]
-    other: BTreeMap<String, toml::Value>,
+    pub(super) other: BTreeMap<String, toml::Value>,
 }
 
 /// What the bundle remembers of a host. There are host keys only once one was pinned.
@@ -87,7 +87,7 @@ pub struct Metadata {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub dropped: BTreeSet<u64>,
     #[serde(flatten)]
-    other: BTreeMap<String, toml::Value>,
+    pub(super) other: BTreeMap<String, toml::Value>,
 }
 
 impl Metadata {

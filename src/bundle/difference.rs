@@ -211,3 +211,16 @@ fn of_bundle(old: &Bundle, new: &Bundle, fingerprint: &impl Fn(&Secret) -> Strin
     ];
     changed.into_iter().flatten().collect()
 }
+
+impl Bundle {
+    /// Each env file without its values: comments, order and keys. A comment may hold an old value, so it is a secret.
+    pub fn texts(&self) -> Vec<(String, Secret)> {
+        let without_values = |env: &super::EnvFile| {
+            let mut env = env.clone();
+            let keys: Vec<_> = env.keys().cloned().collect();
+            keys.iter().for_each(|key| drop(env.set(key, Secret::new([]))));
+            env.to_secret()
+        };
+        self.now.envs.iter().map(|(document, env)| (document.to_string(), without_values(env))).collect()
+    }
+}

@@ -13,6 +13,7 @@ mod env_file;
 mod file;
 #[cfg(test)]
 mod fixture;
+mod guard;
 mod history;
 mod keys;
 mod layout;
@@ -32,6 +33,7 @@ pub use copies::copies_beside;
 pub use difference::{Change, Changed, Difference};
 pub use env_file::EnvFile;
 pub use file::{BundleFile, system_random};
+pub use guard::{Finding, Guard};
 pub use keys::NotOpened;
 pub use layout::{Document, Item, Place, Scope, SecretName};
 pub use merge::{Conflict, Merge, Merged, Side, merge};

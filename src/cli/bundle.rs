@@ -2,12 +2,17 @@
 
 mod check;
 mod create;
+mod diff;
 mod edit;
 mod get;
+mod guard;
+mod install_git;
 mod list;
+mod merge;
 mod restore;
 mod revert;
 mod set;
+mod textconv;
 
 use super::last_seen::LastSeen;
 use super::shared::{print_note, print_result};
@@ -41,6 +46,16 @@ enum Command {
     Restore(restore::Args),
     /// Open the bundle and say what is in it
     Check(check::Args),
+    /// What differs from an earlier revision in git: names and fingerprints, never values
+    Diff(diff::Args),
+    /// The bundle as text without values, for `git diff` and `git log -p`
+    Textconv(textconv::Args),
+    /// Merge two branches' bundles by key and by file: git's merge driver, and what settles its conflicts
+    Merge(merge::Args),
+    /// Tell this git repository to diff, merge and guard the bundle
+    InstallGit(install_git::Args),
+    /// Refuse secrets in clear text that are about to be committed: git's pre-commit hook
+    Guard(guard::Args),
 }
 
 pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
@@ -53,6 +68,11 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         Command::Revert(args) => revert::run(args, shared),
         Command::Restore(args) => restore::run(args, shared),
         Command::Check(args) => check::run(args, shared),
+        Command::Diff(args) => diff::run(args, shared),
+        Command::Textconv(args) => textconv::run(args, shared),
+        Command::Merge(args) => return merge::run(args, shared),
+        Command::InstallGit(args) => install_git::run(args, shared),
+        Command::Guard(args) => return guard::run(args, shared),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ mod confirm;
 mod deploy;
 mod editor;
 mod fleet;
+mod git;
 mod interrupt;
 mod inventory;
 mod keygen;

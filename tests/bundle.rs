@@ -3,10 +3,16 @@
 
 #[path = "bundle/bad_files.rs"]
 mod bad_files;
-#[path = "bundle/flaws.rs"]
-mod flaws;
 #[path = "bundle/edit.rs"]
 mod edit;
+#[path = "bundle/flaws.rs"]
+mod flaws;
+#[path = "bundle/git.rs"]
+mod git;
+#[path = "bundle/git_merge.rs"]
+mod git_merge;
+#[path = "bundle/guard.rs"]
+mod guard;
 #[path = "bundle/import.rs"]
 mod import;
 #[path = "bundle/import_ansible.rs"]
@@ -21,16 +27,18 @@ mod key_pairs;
 mod keys_and_passwords;
 #[path = "bundle/log.rs"]
 mod log;
+#[path = "bundle/people.rs"]
+mod people;
 #[path = "bundle/room.rs"]
 mod room;
 #[path = "bundle/run.rs"]
 mod run;
 #[path = "bundle/saves.rs"]
 mod saves;
-#[path = "bundle/small_commands.rs"]
-mod small_commands;
 #[path = "support/sealers.rs"]
 mod sealers;
+#[path = "bundle/small_commands.rs"]
+mod small_commands;
 #[path = "bundle/stories.rs"]
 mod stories;
 #[path = "bundle/watched_edit.rs"]

@@ -13,10 +13,10 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// The lines of a file, in order. Two are equal when their comments are, too.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct EnvFile(Vec<Line>);
+pub struct EnvFile(pub(super) Vec<Line>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Line {
+pub(super) enum Line {
     /// A comment or a blank line; a comment may hold an old value, so it is a secret too.
     Text(Secret),
     Pair(KeyName, Secret),

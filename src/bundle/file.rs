@@ -87,6 +87,28 @@ impl BundleFile {
         Ok(file)
     }
 
+    /// The file that a merge replaces, whatever lies there now. What is saved is sealed as this bundle says, and armored if those bytes are.
+    pub fn to_replace(path: &Path, bundle: &Bundle, like: &[u8], unlock: &Unlock) -> Result<Self> {
+        let opened_by = if bundle.recipients().is_empty() { OpenedBy::Password } else { OpenedBy::Identity };
+        let hash = hash(&read(path).map_err(|error| error.at(path.display()))?);
+        let (path, unlock, is_armored) = (path.to_owned(), unlock.clone(), !like.starts_with(b"age-"));
+        Ok(Self { path, hash, opened_by, is_armored, is_proved: true, unlock })
+    }
+
+    /// Puts sealed bytes as they are in the place of those that are there, as safely as a save does.
+    pub fn put(path: &Path, bytes: &[u8], there: &[u8]) -> Result<()> {
+        let put = || {
+            refuse_link(path)?;
+            let old = lock(path)?;
+            let temporary = Temporary::write(path, bytes, Some(&old)).map_err(as_it_was)?;
+            match read(path)? == there {
+                true => temporary.rename().and_then(|()| sync_directory(path)),
+                false => Err(Error::new("it changed on disk meanwhile; nothing was written")),
+            }
+        };
+        put().map_err(|error: Error| error.at(path.display()))
+    }
+
     /// Makes in memory what a bundle packed by hand lacks: id, backup identity, and that identity locked.
     pub fn complete(&self, bundle: &mut Bundle) -> Result<()> {
         bundle.complete(&mut system_random);

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 
 /// Earlier values kept of each secret.
-const KEPT: usize = 3;
+pub(super) const KEPT: usize = 3;
 
 /// A value that the bundle holds, and the generations that had it.
 pub struct Held {

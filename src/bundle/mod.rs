@@ -4,8 +4,10 @@
 //! `record` (bundle.toml) · [`EnvFile`] · [`Bundle`] (all of it as values).
 
 mod archive;
+mod blob;
 mod change;
 mod copies;
+mod difference;
 mod documents;
 mod enrolment;
 mod env_file;
@@ -13,10 +15,12 @@ mod exposure;
 mod file;
 #[cfg(test)]
 mod fixture;
+mod guard;
 mod history;
 mod identity;
 mod keys;
 mod layout;
+mod merge;
 mod opened;
 mod origin;
 mod person;
@@ -31,14 +35,18 @@ mod sealed;
 mod sealed_content;
 mod unlock;
 
+pub use blob::{is_sealed, sealed_with};
 pub use change::{Change, What};
 pub use copies::copies_beside;
+pub use difference::{Changed, Difference};
 pub use env_file::EnvFile;
 pub use exposure::Exposure;
 pub use file::{BundleFile, system_random};
+pub use guard::{Finding, Guard};
 pub use history::Held;
 pub use keys::NotOpened;
 pub use layout::{Document, Item, Place, Scope, SecretName};
+pub use merge::{Conflict, Merge, Merged, Side, merge};
 pub use opened::{Bundle, Content, new_identity};
 pub use origin::Origin;
 pub use person::Person;

@@ -1,8 +1,8 @@
 //! `bundle.toml`: what a bundle knows of itself, of hosts and of each secret; no values. Text comes in, checked fields leave,
 //! and the other way round with everything sorted. Keys that this version does not know are kept as they are.
 
-use super::exposure::Exposure;
 use super::change::Change;
+use super::exposure::Exposure;
 use super::recipient::Recipient;
 use super::rotation::{Revocation, Rotation};
 use crate::words::{Error, GroupName, HostName, Period, Result, Secret, ServiceName};
@@ -48,7 +48,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exposures: Vec<Exposure>,
     #[serde(flatten)]
-    other: BTreeMap<String, toml::Value>,
+    pub(super) other: BTreeMap<String, toml::Value>,
 }
 
 /// What the bundle remembers of a host. There are host keys only once one was pinned.

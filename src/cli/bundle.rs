@@ -4,22 +4,27 @@ mod access;
 mod check;
 mod create;
 mod describe;
+mod diff;
 mod edit;
 mod generate;
 mod get;
+mod guard;
 mod import;
+mod install_git;
 mod list;
+mod log;
+mod merge;
 mod password_identity;
 mod recipient;
 mod recipients;
 mod rekey;
-mod log;
 mod remarks;
 mod rename;
 mod restore;
 mod revert;
 mod seal;
 mod set;
+mod textconv;
 mod unset;
 
 use super::last_seen::LastSeen;
@@ -72,6 +77,16 @@ enum Command {
     Seal(seal::Args),
     /// Say what is missing, empty, a placeholder, weak or used twice
     Check(check::Args),
+    /// What differs from an earlier revision in git: names and fingerprints, never values
+    Diff(diff::Args),
+    /// The bundle as text without values, for `git diff` and `git log -p`
+    Textconv(textconv::Args),
+    /// Merge two branches' bundles by key and by file: git's merge driver, and what settles its conflicts
+    Merge(merge::Args),
+    /// Tell this git repository to diff, merge and guard the bundle
+    InstallGit(install_git::Args),
+    /// Refuse secrets in clear text that are about to be committed: git's pre-commit hook
+    Guard(guard::Args),
 }
 
 pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
@@ -93,6 +108,11 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         Command::Restore(args) => restore::run(args, shared),
         Command::Seal(args) => seal::run(args, shared),
         Command::Check(args) => return check::run(args, shared),
+        Command::Diff(args) => diff::run(args, shared),
+        Command::Textconv(args) => textconv::run(args, shared),
+        Command::Merge(args) => return merge::run(args, shared),
+        Command::InstallGit(args) => install_git::run(args, shared),
+        Command::Guard(args) => return guard::run(args, shared),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ mod confirm;
 mod deploy;
 mod editor;
 mod fleet;
+mod git;
 mod hardening;
 mod interrupt;
 mod inventory;

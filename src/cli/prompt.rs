@@ -44,6 +44,23 @@ pub fn is_yes(question: &str) -> Result<bool> {
     }
 }
 
+/// Asks until one of these keys is pressed, each shown by its word; gives its place in the list.
+pub fn choice(question: &str, words: &[&str]) -> Result<usize> {
+    let mut terminal = Quiet::open()?;
+    terminal.say(&format!("{question} "))?;
+    loop {
+        let key = terminal.byte()?;
+        if matches!(key, 0x03 | 0x04) {
+            return Err(Error::new("interrupted; nothing was changed"));
+        }
+        let is_meant = |word: &&str| word.bytes().next().is_some_and(|first| first.eq_ignore_ascii_case(&key));
+        if let Some(at) = words.iter().position(|word| is_meant(&word)) {
+            terminal.say(words[at])?;
+            return Ok(at);
+        }
+    }
+}
+
 /// The terminal itself, whatever stdin is, without echo and without signals until it is dropped.
 struct Quiet {
     terminal: File,

@@ -167,7 +167,7 @@ impl Room {
     }
 }
 
-fn said(command: &mut Command, stdin: &[u8]) -> Said {
+pub fn said(command: &mut Command, stdin: &[u8]) -> Said {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let _ = child.stdin.take().unwrap().write_all(stdin); // it may have ended without reading
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();

@@ -1,0 +1,287 @@
+//! `Guard`: looks through a file that is about to be seen by others, and says what must not be in it: a value of the bundle, also in
+//! base64 and hex, a private key, an env file or a bundle in clear text. It reads a stream once, in bounded memory, and never repeats
+//! what it read.
+
+mod env_lines;
+mod needles;
+mod scanner;
+
+use super::blob::{is_sealed, sealed_with};
+use super::layout::Place;
+use super::opened::Bundle;
+use crate::words::{KeyName, Result, Secret};
+use flate2::read::GzDecoder;
+use needles::Needles;
+use scanner::Scanner;
+use std::collections::{BTreeSet, HashSet};
+use std::io::Read;
+use zeroize::Zeroizing;
+
+/// Files up to this size are read as env files and looked into as archives; of larger ones, their beginning.
+const HEAD: usize = 1 << 20;
+const TAR_BLOCK: usize = 512;
+
+/// Something that must not be in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where it begins; `None` if it is the file as a whole.
+    pub line: Option<u64>,
+    /// What it is, without a byte of it.
+    pub what: String,
+}
+
+/// What is looked for.
+#[derive(Default)]
+pub struct Guard {
+    needles: Needles,
+    keys: BTreeSet<KeyName>,
+    passed_over: usize,
+}
+
+impl Guard {
+    /// Looks for what needs no bundle: private keys, env files, password files, bundles in clear text.
+    pub fn new() -> Self {
+        let mut guard = Self::default();
+        guard.needles.add_markers();
+        guard
+    }
+
+    /// Looks for the values of this bundle, too: those of now, those to come, and earlier ones.
+    pub fn know(&mut self, bundle: &Bundle) {
+        for (name, value) in bundle.values_by_name() {
+            let is_generated = bundle.record.secrets.get(&name).is_some_and(|known| known.generator.is_some());
+            let told = format!("the value of {name} ({})", bundle.fingerprint(value.expose()));
+            match is_generated && value.len() >= needles::SHORTEST || env_lines::is_telling(value.expose()) {
+                true => self.needles.add(&value, &told),
+                false => self.passed_over += 1,
+            }
+        }
+        let keys = bundle.now.envs.values().flat_map(|env| env.keys().cloned());
+        self.keys.extend(keys);
+    }
+
+    /// Looks for this one, too.
+    pub fn know_password(&mut self, password: &Secret) {
+        if env_lines::is_telling(password.expose()) {
+            self.needles.add(password, "the bundle's password");
+        }
+    }
+
+    /// Values that are not looked for, since they are too short, words, numbers, or public.
+    pub fn passed_over(&self) -> usize {
+        self.passed_over
+    }
+
+    /// Looks through the content of a file of this name.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn look(&self, name: &str, mut content: impl Read) -> std::io::Result<Vec<Finding>> {
+        let mut head = Zeroizing::new(Vec::with_capacity(HEAD + 1));
+        content.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+        let mut found = self.whole(name, &head);
+        let mut scanner = Scanner::new(&self.needles);
+        scanner.feed(&head);
+        let mut piece = Zeroizing::new(vec![0; scanner::PIECE]);
+        loop {
+            match content.read(&mut piece)? {
+                0 => break,
+                read => scanner.feed(&piece[..read]),
+            }
+        }
+        found.extend(scanner.end());
+        Ok(found)
+    }
+
+    /// What a file is by its name and its beginning.
+    fn whole(&self, name: &str, head: &[u8]) -> Vec<Finding> {
+        let base = name.rsplit('/').next().unwrap_or(name);
+        let whole = |what: String| vec![Finding { line: None, what }];
+        if base.ends_with(".age") {
+            return not_sealed(head).map(whole).unwrap_or_default();
+        }
+        if base == "vault-password" && !head.is_empty() && !is_sealed(head) {
+            return whole("a password file".to_owned());
+        }
+        if let Some(what) = unsealed_bundle(head) {
+            return whole(what.to_owned());
+        }
+        env_lines::finding(base, head, &self.keys).into_iter().collect()
+    }
+}
+
+/// A file that says by its name that it is sealed, and is not. What lies elsewhere, as Git LFS has it, is nobody's secret.
+fn not_sealed(head: &[u8]) -> Option<String> {
+    if head.starts_with(b"version https://git-lfs") || (is_sealed(head) && head.len() == HEAD) {
+        return None;
+    }
+    let refused: Result<_> = sealed_with(head);
+    refused.err().map(|error| format!("its name ends in .age, but {}", error.message()))
+}
+
+/// A gzipped tar, or a tar, with what only a bundle has in it.
+fn unsealed_bundle(head: &[u8]) -> Option<&'static str> {
+    let is_gzip = head.starts_with(b"\x1f\x8b");
+    let mut unpacked = Zeroizing::new(vec![0; 64 * 1024]);
+    let tar = if is_gzip {
+        let mut reader = GzDecoder::new(head);
+        let mut length = 0;
+        while let Ok(read @ 1..) = reader.read(&mut unpacked[length..]) {
+            length += read;
+        }
+        &unpacked[..length]
+    } else {
+        head
+    };
+    is_bundle(tar).then_some("an unsealed bundle")
+}
+
+fn is_bundle(mut tar: &[u8]) -> bool {
+    while tar.len() >= TAR_BLOCK && tar[257..262] == *b"ustar" {
+        let name = tar[..100].split(|byte| *byte == 0).next().unwrap_or_default();
+        let name = String::from_utf8_lossy(name);
+        let name = name.strip_prefix("./").unwrap_or(&name);
+        let is_ours = match name.parse::<Place>() {
+            Ok(Place::Now(document)) => document.file.is_none(),
+            Ok(_) => true,
+            Err(_) => false,
+        };
+        if is_ours {
+            return true;
+        }
+        let size = std::str::from_utf8(&tar[124..135]).ok().and_then(|text| usize::from_str_radix(text.trim(), 8).ok());
+        let Some(blocks) = size.map(|size| 1 + size.div_ceil(TAR_BLOCK)) else { return false };
+        tar = tar.get(blocks.saturating_mul(TAR_BLOCK)..).unwrap_or_default();
+    }
+    false
+}
+
+impl Bundle {
+    /// Every value that this bundle knows, each with the name that it has or had.
+    fn values_by_name(&self) -> Vec<(String, Secret)> {
+        let layers = [&self.now, &self.pending, &self.revoking].into_iter().chain(self.history.values());
+        let mut seen = HashSet::new();
+        let mut values = Vec::new();
+        for documents in layers {
+            for name in documents.names() {
+                if let Some(value) = documents.get(&name).filter(|value| seen.insert(self.mac(value.expose()))) {
+                    values.push((name.to_string(), value.clone()));
+                }
+            }
+        }
+        values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::packed;
+    use super::*;
+    use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
+
+    const POISON: &str = "p0ison-Wert-4711";
+
+    fn guard() -> Guard {
+        let env = format!("K={POISON}\nPORT=8080\nSTAGE=production\nCODE=12345678\n");
+        let bundle = packed(&[
+            ("services/a.env", &env),
+            ("services/tls/public.pem", "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n"),
+            ("history/1/services/a.env", "K=the-Earlier-0ne\n"),
+        ]);
+        let mut guard = Guard::new();
+        guard.know(&bundle);
+        guard
+    }
+
+    fn look(name: &str, content: &[u8]) -> Vec<(Option<u64>, String)> {
+        let found = guard().look(name, content).unwrap();
+        let shown = found.into_iter().map(|finding| (finding.line, finding.what)).collect();
+        assert!(!format!("{shown:?}").contains(POISON));
+        shown
+    }
+
+    #[test]
+    fn values_are_found_in_every_form() {
+        let base64 = |before: &str| BASE64.encode(format!("{before}{POISON}!").as_bytes());
+        for text in [
+            POISON.to_owned(),
+            format!("x{POISON}y"),
+            base64(""),
+            base64("u"),
+            base64("u:"),
+            base64("use"),
+            BASE64URL.encode(POISON.as_bytes()),
+            HEXLOWER.encode(POISON.as_bytes()),
+            HEXUPPER.encode(POISON.as_bytes()),
+            "the-Earlier-0ne".to_owned(),
+        ] {
+            let found = look("src/main.rs", format!("one\ntwo {text} three\n").as_bytes());
+            assert_eq!(found.len(), 1, "{text}: {found:?}");
+            assert!(found[0].0 == Some(2) && found[0].1.contains("the value of a.K ("), "{found:?}");
+        }
+        assert_eq!(look("x", b"production 12345678 8080 p0ison-Wert MCowBQYDK2VwAyEA\n"), []);
+        assert_eq!(guard().passed_over(), 4);
+    }
+
+    #[test]
+    fn a_value_is_found_wherever_a_piece_ends() {
+        let guard = guard();
+        for at in (HEAD - 40..HEAD + 4).chain([HEAD + scanner::PIECE - 7, 3 * HEAD]) {
+            let text = [&vec![b'\n'; at][..], POISON.as_bytes()].concat();
+            let found = guard.look("x", &text[..]).unwrap();
+            assert_eq!(found.iter().map(|one| one.line).collect::<Vec<_>>(), [Some(at as u64 + 1)]);
+        }
+    }
+
+    #[test]
+    fn keys_are_found_and_talk_about_keys_is_not() {
+        let key = super::super::opened::new_identity();
+        let found = look("notes.txt", &[b"# created\n", key.expose()].concat());
+        assert_eq!(found, [(Some(2), "an age secret key".to_owned())]);
+        let pem = format!(
+            "\n-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n",
+            "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ".repeat(2)
+        );
+        assert_eq!(look("id", pem.as_bytes()), [(Some(2), "a private key".to_owned())]);
+        assert_eq!(look("doc.md", b"it begins with -----BEGIN OPENSSH PRIVATE KEY----- or AGE-SECRET-KEY-1...\n"), []);
+        assert_eq!(look("pub", &pem.replace("PRIVATE", "PUBLIC").into_bytes()), []);
+    }
+
+    #[test]
+    fn env_files_are_known_by_name_and_by_keys() {
+        let what = |name: &str, text: &str| look(name, text.as_bytes()).first().cloned();
+        assert_eq!(
+            what("conf/prod.env", "# c\nA=\nB=x1\n"),
+            Some((Some(3), "a clear env file: B has a value".to_owned()))
+        );
+        for name in [".env", ".env.local", "x/.env-prod", ".envrc"] {
+            assert!(what(name, "export A=b3\n").is_some(), "{name}");
+            assert!(what(name, "A=\nB=changeme\nC=\"<secret>\"\nD=${OTHER}\n# E=1\n").is_none(), "{name}");
+        }
+        assert!(what(".env.example", "PORT=8080\nSTAGE=dev\nK=\n").is_none());
+        assert!(what(".env.example", "K=xk29sKa02Klq\n").is_some());
+        assert_eq!(
+            what("settings", "K=short1\nO=1\n").unwrap().1,
+            "a clear env file: K, a key of the bundle, has a value"
+        );
+        assert!(what("settings", "K=\nO=1\n").is_none());
+        assert!(what("Makefile", "K=short1\nall:\n\ttrue\n").is_none());
+    }
+
+    #[test]
+    fn bundles_and_passwords_in_clear_are_found() {
+        let entries = packed(&[("services/a.env", "A=1\n")]).entries(1).unwrap();
+        let clear = super::super::archive::pack(&entries).unwrap();
+        assert_eq!(look("old/b.tar.gz", &clear), [(None, "an unsealed bundle".to_owned())]);
+        assert!(look("secrets.age", &clear)[0].1.contains("gzip file that nobody sealed"));
+        assert!(look("secrets.age", b"<<<<<<< ours\nage-encryption.org/v1\n=======\n")[0].1.contains("merge conflict"));
+        assert!(look("secrets.age", b"A=1\n")[0].1.contains("not an age file"));
+        assert_eq!(look("secrets.age", b"version https://git-lfs.github.com/spec/v1\n"), []);
+        assert_eq!(look("a/vault-password", b"x\n"), [(None, "a password file".to_owned())]);
+        let mut other = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(1);
+        other.append_data(&mut header, "src/main.rs", &b"x"[..]).unwrap();
+        assert_eq!(look("src.tar", &other.into_inner().unwrap()), []);
+    }
+}

@@ -1,0 +1,132 @@
+//! The pre-commit hook, as the real git runs it.
+
+use super::people::{People, Person};
+use super::room::{POISON, Said};
+use data_encoding::BASE64;
+use std::fs;
+
+fn commit(person: &Person) -> Said {
+    person.git(&["commit", "--quiet", "-m", "try"])
+}
+
+/// What is staged is refused, and told by these words; then it is gone.
+#[track_caller]
+fn refused(alice: &Person, name: &str, content: &str, words: &str) {
+    alice.put(name, content);
+    alice.git(&["add", "--all"]).ok();
+    let said = commit(alice);
+    assert_eq!(said.code, 1, "{name}");
+    assert!(said.stderr.contains("must not be committed") && said.stderr.contains(words), "{words}: {}", said.stderr);
+    alice.git(&["rm", "--quiet", "-f", "--", name]).ok();
+}
+
+#[test]
+fn secrets_in_clear_are_not_committed() {
+    let people = People::with_bundle();
+    let alice = people.alice();
+    refused(&alice, "prod.env", "# x\nA=b\n", "prod.env:2: a clear env file: A has a value");
+    refused(&alice, "deep/er/.env", "SECRET=b\n", "deep/er/.env:1: a clear env file: SECRET, a key of the bundle");
+    refused(&alice, "src/main.py", &format!("a\nb = '{POISON}'\n"), "src/main.py:2: the value of aws.SECRET (");
+    refused(
+        &alice,
+        "k8s.yml",
+        &format!("data: {}\n", BASE64.encode(POISON.as_bytes())),
+        "k8s.yml:1: the value of aws.SECRET (",
+    );
+    refused(&alice, "with blank.txt", POISON, "with blank.txt:1: ");
+    refused(&alice, "new\nline\u{1b}.txt", POISON, "\"new\\nline\\u{1b}.txt\":1: ");
+    refused(&alice, "-o", POISON, "-o:1: ");
+    refused(&alice, "vault-password.txt/../id", &fs::read_to_string(people.path("key")).unwrap(), "an age secret key");
+    refused(&alice, "other/secrets.age", "A=1\n", "its name ends in .age, but it is not an age file");
+    alice.put("secrets.age", "<<<<<<< ours\nage-encryption.org/v1\n");
+    alice.git(&["add", "secrets.age"]).ok();
+    assert!(commit(&alice).stderr.contains("it holds the markers of a merge conflict"));
+    alice.git(&["restore", "--staged", "--worktree", "secrets.age"]).ok();
+    alice.set("aws.SECRET", "an0ther-Wert-1");
+    alice.put("src/main.py", &format!("'{POISON}'"));
+    alice.git(&["add", "--all"]).ok();
+    assert!(commit(&alice).stderr.contains("the value of aws.SECRET"), "an earlier value is one, too");
+}
+
+#[test]
+fn what_is_fine_passes() {
+    let people = People::with_bundle();
+    let alice = people.alice();
+    alice.set("aws.SECRET", "an0ther-Wert-1");
+    alice.put("README.md", "The REGION is eu, ID=1; keys look like AGE-SECRET-KEY-1...\n");
+    alice.put(".env.example", "SECRET=\nREGION=eu\nOTHER=changeme\n");
+    alice.put("sub dir/a\nb.txt", "fine\n");
+    std::os::unix::fs::symlink("/nowhere", alice.work.join("link")).unwrap();
+    alice.git(&["add", "--all"]).ok();
+    assert_eq!(commit(&alice).ok().stderr, "");
+    assert!(alice.is_clean());
+    alice.git(&["rm", "--quiet", "README.md"]).ok();
+    commit(&alice).ok();
+}
+
+#[test]
+fn the_index_is_looked_at_and_not_the_work_tree() {
+    let people = People::with_bundle();
+    let alice = people.alice();
+    alice.put("a.txt", POISON);
+    alice.git(&["add", "a.txt"]).ok();
+    alice.put("a.txt", "clean now, but not in the index\n");
+    assert_eq!(commit(&alice).code, 1);
+    // `commit -a` and `commit FILE` have an index of their own.
+    alice.git(&["commit", "--quiet", "--all", "-m", "clean"]).ok();
+    alice.put("a.txt", POISON);
+    alice.put("b.txt", "b\n");
+    assert_eq!(alice.git(&["commit", "--quiet", "--all", "-m", "not"]).code, 1);
+    alice.git(&["add", "b.txt"]).ok();
+    alice.git(&["commit", "--quiet", "-m", "b alone", "b.txt"]).ok();
+    assert_eq!(alice.git(&["commit", "--quiet", "-m", "not", "a.txt"]).code, 1);
+    alice.git(&["worktree", "add", "--quiet", "../tree", "-b", "tree"]).ok();
+    let tree = people.at("tree");
+    tree.put("deep/c.txt", POISON);
+    tree.git(&["add", "--all"]).ok();
+    let said = tree.within("deep").git(&["commit", "--quiet", "-m", "not"]);
+    assert!(said.code == 1 && said.stderr.contains("deep/c.txt:1"), "{}", said.stderr);
+}
+
+#[test]
+fn the_first_commit_of_a_repository_is_looked_at() {
+    let people = People::new();
+    let alice = people.alice();
+    alice.put("in/x.env", "A=1\n");
+    people.make_bundle(&alice, &["--recipient", &people.public_key()]);
+    alice.run(&["bundle", "install-git"]).ok();
+    alice.git(&["add", "--all"]).ok();
+    assert!(commit(&alice).stderr.contains("in/x.env:1"));
+    alice.git(&["rm", "--quiet", "-r", "--cached", "in"]).ok();
+    commit(&alice).ok();
+}
+
+#[test]
+fn without_a_key_clear_files_are_still_refused() {
+    let people = People::with_bundle();
+    let alice = people.alice();
+    let nobody = [("DISTRIBUTE_IDENTITY", "")];
+    alice.put("a.txt", POISON);
+    alice.git(&["add", "a.txt"]).ok();
+    alice.run_with(&["bundle", "guard", "--strict"], &nobody).fails("nothing at hand opens it");
+    let said = alice.git_with(&["commit", "--quiet", "-m", "passes"], &nobody).ok();
+    assert!(said.stderr.contains("its values were not looked for"), "{}", said.stderr);
+    alice.put("b.env", "A=1\n");
+    alice.git(&["add", "b.env"]).ok();
+    assert_eq!(alice.git_with(&["commit", "--quiet", "-m", "not"], &nobody).code, 1);
+}
+
+#[test]
+fn all_that_is_tracked_can_be_looked_at() {
+    let people = People::with_bundle();
+    let alice = people.alice();
+    alice.run(&["bundle", "guard", "--all"]).ok();
+    alice.put("deep/a.txt", &format!("\n\n{POISON}\n"));
+    alice.git(&["add", "--all"]).ok();
+    alice.git(&["commit", "--quiet", "--no-verify", "-m", "slipped in"]).ok();
+    assert_eq!(alice.run(&["bundle", "guard", "-v"]).ok().stdout, "");
+    let said = alice.within("deep").run(&["bundle", "guard", "--all", "-o", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((said.code, report["findings"][0]["line"].as_u64()), (1, Some(3)));
+    assert_eq!(report["findings"][0]["path"], "deep/a.txt");
+}

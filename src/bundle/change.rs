@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Changes kept of each secret.
-const KEPT: usize = 10;
+pub(super) const KEPT: usize = 10;
 
 /// One change of one secret. Bundles of earlier versions did not note the time.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -52,7 +52,8 @@ impl Bundle {
         self.is_changed = true;
     }
 
-    fn value_hash(&self, name: &SecretName) -> Option<String> {
+    /// Of a secret's value now; nobody guesses the value from it.
+    pub(super) fn value_hash(&self, name: &SecretName) -> Option<String> {
         let mut hash = self.mac(self.value(name)?.expose());
         hash.truncate(DIGITS);
         Some(hash)

@@ -1,9 +1,11 @@
 //! Three bundles come in, as git keeps them: what two people began with, and what each made of it. One bundle leaves, with the changes
 //! of both, by key and by file; or the places where both changed the same thing, each by its name. Pure: no disk, no clock, no question.
 
+mod bundle_keys;
 mod conflict;
 mod enrolments;
 mod env_text;
+mod exposures;
 mod history;
 mod metadata;
 mod recipients;
@@ -15,12 +17,11 @@ mod values;
 
 use super::opened::Bundle;
 use super::record::Record;
-use crate::words::{Error, Result, Secret};
+use crate::words::{Error, Result};
 pub use conflict::{Conflict, Side};
 pub(super) use enrolments::keys as host_keys;
 pub(super) use sides::shown;
 use sides::{Sides, merged_map};
-use std::collections::BTreeSet;
 pub(super) use values::flat;
 
 /// What became of a merge.
@@ -86,7 +87,8 @@ fn both(sides: &mut Sides) -> Bundle {
     enrolments::merge(sides, &mut bundle);
     rotation::merge(sides, &mut bundle);
     history::merge(sides, &values.lost, &mut bundle);
-    keys(sides, &mut bundle);
+    bundle_keys::merge(sides, &mut bundle);
+    exposures::merge(sides, &mut bundle);
     (bundle.is_stored, bundle.is_changed) = (true, true);
     bundle
 }
@@ -100,29 +102,6 @@ fn record(sides: &mut Sides, values: &values::SidesOfValues) -> Record {
     record.recipients = recipients::merged(sides);
     record.secrets = metadata::merged(sides, values);
     record.other = merged_map(sides, |field| format!("bundle.toml {field}"), |bundle| Some(&bundle.record.other));
-    // What else a record lists, and nobody takes back (exposures), is the union of both sides: here.
+    record.removed = metadata::of_removed(sides, &record.secrets);
     record
-}
-
-/// The keys of the bundle itself. One that is there only because this run made it is none.
-fn keys(sides: &mut Sides, bundle: &mut Bundle) {
-    let later = sides.later();
-    let fingerprint = |value: &Secret| later.fingerprint(value.expose());
-    let three = sides.three(|one| one.record.fingerprint_key.as_ref().filter(|_| !one.id().is_empty()));
-    let key = sides.pick(|| "fingerprint key".to_owned(), three, fingerprint).cloned();
-    bundle.record.fingerprint_key = key.or(sides.ours.record.fingerprint_key.clone());
-    let three = sides.three(|one| one.backup_key.as_ref());
-    bundle.backup_key = sides.pick(|| "backup key".to_owned(), three, fingerprint).cloned();
-    bundle.locked_backup_key = locked_backup_key(sides, bundle);
-}
-
-/// It is locked for the recipients, or by the password: the one of a side that agrees in both, else the next save locks it anew.
-fn locked_backup_key(sides: &Sides, bundle: &Bundle) -> Option<Secret> {
-    let keys = |one: &Bundle| one.recipients().iter().map(|recipient| recipient.key.clone()).collect::<BTreeSet<_>>();
-    let agrees = |one: &Bundle| one.backup_key == bundle.backup_key && keys(one) == keys(bundle);
-    let is_new = |one: &Bundle| sides.base.is_none_or(|base| base.locked_backup_key != one.locked_backup_key);
-    // The one that was locked last: a new password may have locked it.
-    let mut fitting = [sides.ours, sides.theirs].into_iter().filter(|one| agrees(one)).collect::<Vec<_>>();
-    fitting.sort_by_key(|one| !is_new(one));
-    fitting.first().and_then(|one| one.locked_backup_key.clone())
 }

@@ -91,6 +91,11 @@ impl Bundle {
                 documents.drop_empty();
             }
         }
+        for exposure in &mut self.record.exposures {
+            if let Some(hash) = exposure.secrets.remove(&old.to_string()) {
+                exposure.secrets.insert(new.to_string(), hash);
+            }
+        }
         let is_there = self.now.get(new).is_some();
         let record = &mut self.record;
         let table = if is_there { &mut record.secrets } else { &mut record.removed };

@@ -3,6 +3,7 @@
 use super::conflict::Side;
 use super::sides::{Sides, Three, merged_map, shown};
 use super::values::{SidesOfValues, flat};
+use crate::bundle::change::{Change, KEPT as CHANGES_KEPT};
 use crate::bundle::layout::SecretName;
 use crate::bundle::record::Metadata;
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,5 +73,31 @@ fn times(three: Three<Metadata>, side: Option<Side>) -> Option<Metadata> {
             (both.iter().filter_map(|known| known.created).min(), both.iter().filter_map(|known| known.rotated).max())
         }
     };
-    (!both.is_empty()).then(|| Metadata { created, rotated, dropped, ..Metadata::default() })
+    let changes = changes(&both);
+    (!both.is_empty()).then(|| Metadata { created, rotated, dropped, changes, ..Metadata::default() })
+}
+
+/// The changes of both, the latest last.
+fn changes(both: &[&Metadata]) -> Vec<Change> {
+    let mut all: Vec<Change> = Vec::new();
+    for change in both.iter().flat_map(|known| &known.changes) {
+        if !all.contains(change) {
+            all.push(change.clone());
+        }
+    }
+    all.sort_by_key(|change| (change.generation, change.time));
+    all.split_off(all.len().saturating_sub(CHANGES_KEPT))
+}
+
+/// What was known of secrets that are in neither: of the side that took it out last.
+pub fn of_removed(sides: &Sides, there: &BTreeMap<String, Metadata>) -> BTreeMap<String, Metadata> {
+    let all = sides.ours.record.removed.iter().chain(&sides.theirs.record.removed);
+    let mut merged: BTreeMap<String, Metadata> = BTreeMap::new();
+    for (name, known) in all.filter(|(name, _)| !there.contains_key(*name)) {
+        let last = |known: &Metadata| known.changes.last().map(|change| (change.generation, change.time));
+        if merged.get(name).is_none_or(|one| last(one) < last(known)) {
+            merged.insert(name.clone(), known.clone());
+        }
+    }
+    merged
 }

@@ -1,0 +1,46 @@
+//! The keys of the bundle itself after a merge. One that is there only because this run made it is none.
+
+use super::sides::Sides;
+use crate::bundle::opened::Bundle;
+use crate::words::Secret;
+use std::collections::BTreeSet;
+
+pub fn merge(sides: &mut Sides, bundle: &mut Bundle) {
+    let later = sides.later();
+    let fingerprint = |value: &Secret| later.fingerprint(value.expose());
+    let three = sides.three(|one| one.record.fingerprint_key.as_ref().filter(|_| !one.id().is_empty()));
+    let key = sides.pick(|| "fingerprint key".to_owned(), three, fingerprint).cloned();
+    bundle.record.fingerprint_key = key.or(sides.ours.record.fingerprint_key.clone());
+    let three = sides.three(|one| one.backup_key.as_ref());
+    bundle.backup_key = sides.pick(|| "backup key".to_owned(), three, fingerprint).cloned();
+    former(sides, bundle);
+    bundle.locked_backup_key = locked(sides, bundle);
+}
+
+/// Backups are sealed to the keys of both sides: whichever is not the key now is a former one.
+fn former(sides: &Sides, bundle: &mut Bundle) {
+    for side in [sides.ours, sides.theirs] {
+        let own = side.backup_key.iter().map(|key| (side.generation(), key));
+        for (generation, key) in side.former_backup_keys.iter().map(|(at, key)| (*at, key)).chain(own) {
+            let is_there =
+                bundle.backup_key.as_ref() == Some(key) || bundle.former_backup_keys.values().any(|one| one == key);
+            let free = (generation..).find(|at| !bundle.former_backup_keys.contains_key(at));
+            if let Some(at) = free.filter(|_| !is_there) {
+                bundle.former_backup_keys.insert(at, key.clone());
+            }
+        }
+    }
+}
+
+/// It is locked for the recipients, or by the password: the one of a side that agrees in all, else the next save locks it anew.
+fn locked(sides: &Sides, bundle: &Bundle) -> Option<Secret> {
+    let recipients =
+        |one: &Bundle| one.recipients().iter().map(|recipient| recipient.key.clone()).collect::<BTreeSet<_>>();
+    let agrees =
+        |one: &Bundle| one.all_backup_keys() == bundle.all_backup_keys() && recipients(one) == recipients(bundle);
+    let is_new = |one: &Bundle| sides.base.is_none_or(|base| base.locked_backup_key != one.locked_backup_key);
+    // The one that was locked last: a new password may have locked it.
+    let mut fitting = [sides.ours, sides.theirs].into_iter().filter(|one| agrees(one)).collect::<Vec<_>>();
+    fitting.sort_by_key(|one| !is_new(one));
+    fitting.first().and_then(|one| one.locked_backup_key.clone())
+}

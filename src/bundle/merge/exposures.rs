@@ -1,0 +1,30 @@
+//! What those could read who lost access, after a merge: those of both sides. The branch on which somebody was not taken out was sealed to him
+//! as well, so what is new there he could read, too.
+
+use super::sides::Sides;
+use crate::bundle::exposure::Exposure;
+use crate::bundle::opened::Bundle;
+
+pub fn merge(sides: &Sides, bundle: &mut Bundle) {
+    let (ours, theirs) = (&sides.ours.record.exposures, &sides.theirs.record.exposures);
+    let is_same = |one: &Exposure, other: &Exposure| {
+        (&one.name, &one.key, one.removed) == (&other.name, &other.key, other.removed)
+    };
+    let has = |list: &[Exposure], one: &Exposure| list.iter().any(|other| is_same(one, other));
+    let mut merged: Vec<Exposure> = ours.iter().chain(theirs.iter().filter(|one| !has(ours, one))).cloned().collect();
+    for exposure in &mut merged {
+        for (side, list) in [(sides.ours, ours), (sides.theirs, theirs)] {
+            if !has(list, exposure) {
+                add_values_of(side, bundle, exposure);
+            }
+        }
+    }
+    merged.sort_by_key(|exposure| exposure.removed);
+    bundle.record.exposures = merged;
+}
+
+fn add_values_of(side: &Bundle, bundle: &Bundle, exposure: &mut Exposure) {
+    for name in bundle.secrets().into_iter().filter(|name| bundle.value(name) == side.value(name)) {
+        exposure.secrets.extend(bundle.value_hash(&name).map(|hash| (name.to_string(), hash)));
+    }
+}

@@ -43,11 +43,11 @@ fn the_program_gets_the_values_and_its_end_is_ours() {
 fn signals_are_the_programs() {
     let room = with_secrets();
     let mut command =
-        room.command(&["run", "-C", "host", "--service", "aws", "--", "sh", "-c", "echo up; exec sleep 1000"]);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        room.command(&["run", "-C", "host", "--service", "aws", "--", "sh", "-c", "echo up; read -r never"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = [0; 3];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
-    assert_eq!(std::fs::read(format!("/proc/{}/comm", child.id())).unwrap(), b"sleep\n", "it is in our place");
+    assert_eq!(std::fs::read(format!("/proc/{}/comm", child.id())).unwrap(), b"sh\n", "it is in our place");
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::Signal::SIGTERM).unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(15));
 }

@@ -19,7 +19,7 @@ pub fn merge(sides: &Sides, bundle: &mut Bundle) {
             }
         }
     }
-    merged.sort_by_key(|exposure| exposure.removed);
+    merged.sort_by_key(|exposure| (exposure.removed, exposure.name.clone()));
     bundle.record.exposures = merged;
 }
 

@@ -85,7 +85,7 @@ fn changes(both: &[&Metadata]) -> Vec<Change> {
             all.push(change.clone());
         }
     }
-    all.sort_by_key(|change| (change.generation, change.time));
+    all.sort_by_key(|change| (change.generation, change.time, change.to_string()));
     all.split_off(all.len().saturating_sub(CHANGES_KEPT))
 }
 
@@ -94,7 +94,10 @@ pub fn of_removed(sides: &Sides, there: &BTreeMap<String, Metadata>) -> BTreeMap
     let all = sides.ours.record.removed.iter().chain(&sides.theirs.record.removed);
     let mut merged: BTreeMap<String, Metadata> = BTreeMap::new();
     for (name, known) in all.filter(|(name, _)| !there.contains_key(*name)) {
-        let last = |known: &Metadata| known.changes.last().map(|change| (change.generation, change.time));
+        // Of two that are as late, the same one whoever merges.
+        let last = |known: &Metadata| {
+            (known.changes.last().map(|change| (change.generation, change.time)), format!("{known:?}"))
+        };
         if merged.get(name).is_none_or(|one| last(one) < last(known)) {
             merged.insert(name.clone(), known.clone());
         }

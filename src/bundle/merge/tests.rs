@@ -4,6 +4,7 @@ use super::*;
 use crate::bundle::fixture::{at, name, packed, secret};
 use crate::bundle::{EnvFile, Recipient, Rotation, Turn};
 use crate::words::HostName;
+use std::collections::BTreeSet;
 
 const HEAD: &str = "id = \"00\"\ngeneration = 5\nfingerprint-key = \"abababababababababababababababababababababababababababababababab\"\n";
 

@@ -183,6 +183,27 @@ fn micro_keeps_no_copies_whatever_its_settings_say() {
 }
 
 #[test]
+fn what_cannot_be_read_is_opened_again_with_the_reason() {
+    if !can_watch() {
+        return;
+    }
+    let room = Room::furnished();
+    let again = "head -1 \"$1\" >remark; sed -i -e /BROKEN/d -e s/ID=1/ID=7/ \"$1\"";
+    let editor = script(&room, &format!("if [ -e once ]; then {again}; else : >once; echo BROKEN >>\"$1\"; fi"));
+    let watched = WatchedEdit::run(&room, &editor, "", b"").unwrap();
+    watched.assert_only_memory(&room, &["once", "remark"]);
+    let remark = fs::read_to_string(room.path("remark")).unwrap();
+    assert!(remark.starts_with("#! distribute: line 4: there is no `=`"), "{remark}");
+    assert_eq!(room.run(&["bundle", "get", "aws"]).ok().stdout, format!("# the account\nID=7\nSECRET={POISON}\n"));
+    // Saved unchanged, it is given up.
+    let before = room.bundle();
+    let editor = script(&room, "grep -q BROKEN \"$1\" || echo BROKEN >>\"$1\"");
+    let given_up = WatchedEdit::run(&room, &editor, "", b"").unwrap();
+    assert!(given_up.screen.contains("nothing was changed") && room.bundle() == before, "{}", given_up.screen);
+    assert!(given_up.left.is_empty(), "{:?}", given_up.left);
+}
+
+#[test]
 fn what_a_killed_edit_left_is_wiped_by_the_next() {
     let room = Room::furnished();
     let editor = script(&room, "echo \"$1\" >seen; kill -KILL $PPID");

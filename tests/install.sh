@@ -27,6 +27,12 @@ openssl openssl a rotation of a signing key; signatures and certificates as Open
 python3 python3 the rotators that are shipped
 pip3 python3-pip backups in a bucket
 crontab cron what a schedule writes for cron
+vim vim edits with vim, watched
+nano nano edits with nano, watched
+emacs emacs-nox edits with emacs, watched
+micro micro edits with micro, watched
+nvi nvi edits with nvi, watched
+script bsdutils what is typed on a terminal, edits that are watched
 systemctl systemd units that are older than their secrets
 '
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

@@ -164,6 +164,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_still_to_be_revoked_keeps_its_name() {
+        let mut bundle = packed(&[
+            ("services/a.env", "K=new\nL=1\n"),
+            ("revoking/services/a.env", "K=old\n"),
+            (
+                "bundle.toml",
+                "[[revocations]]\nsecret = \"a.K\"\nrun = \"6-20261121T020000Z-7f3a\"\nafter = \"2026-11-23T02:00:00Z\"\n",
+            ),
+        ]);
+        let refused = bundle.rename(&name("a.K"), &name("a.M"), at(9)).unwrap_err();
+        assert!(refused.to_string().contains("still to be revoked") && refused.hints()[0].contains("2026-11-23"));
+        assert!(bundle.rename_service(&"a".parse().unwrap(), &"b".parse().unwrap(), at(9)).is_err());
+        assert!(!bundle.is_changed() && bundle.value(&name("a.K")).is_some());
+        bundle.rename(&name("a.L"), &name("a.M"), at(9)).unwrap();
+    }
+
+    #[test]
     fn a_service_goes_with_overrides_past_and_enrolments() {
         let mut bundle = packed(&[
             ("services/a.env", "# head\nK=1\n"),

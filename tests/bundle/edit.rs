@@ -144,6 +144,66 @@ fn emacs_keeps_no_copies_whatever_its_settings_say() {
 }
 
 #[test]
+fn nvi_keeps_what_it_would_recover_in_memory() {
+    if !can_watch() || !has("nvi") {
+        return;
+    }
+    let room = Room::furnished();
+    let watched = WatchedEdit::run(&room, "nvi -c '%s/ID=1/ID=7/'", "Press Enter", b"\r:wq\r").unwrap();
+    watched.assert_only_memory(&room, &[]);
+    assert_eq!(room.run(&["bundle", "get", "aws.ID"]).ok().stdout, "7\n", "{}", watched.screen);
+    // Elsewhere it opens a file in /var/tmp.
+    let untold = script(&room, "exec nvi -c '%s/ID=7/ID=8/' \"$1\"");
+    let untold = WatchedEdit::run(&room, &untold, "Press Enter", b"\r:wq\r").unwrap();
+    assert!(untold.opened.iter().any(|path| path.starts_with("/var/tmp")), "{:?}", untold.opened);
+}
+
+#[test]
+fn micro_keeps_no_copies_whatever_its_settings_say() {
+    if !can_watch() || !has("micro") {
+        return;
+    }
+    let room = Room::furnished();
+    let settings =
+        r#"{ "backup": true, "permbackup": true, "saveundo": true, "savehistory": true, "savecursor": true }"#;
+    room.put(".config/micro/settings.json", settings);
+    let keys = b"# typed\r\x13\x11";
+    let watched = WatchedEdit::run(&room, "micro", "aws.env", keys).unwrap();
+    watched.assert_only_memory(&room, &[]);
+    assert_eq!(std::fs::read_to_string(room.path(".config/micro/settings.json")).unwrap(), settings);
+    assert!(room.run(&["bundle", "get", "aws"]).ok().stdout.starts_with("# typed\n"), "{}", watched.screen);
+    let untold = script(&room, "exec micro \"$1\"");
+    let untold = WatchedEdit::run(&room, &untold, "aws.env", keys).unwrap();
+    let buffers = std::fs::canonicalize(room.path(".config/micro/buffers")).unwrap();
+    assert!(
+        untold.opened.iter().any(|path| path.starts_with(&buffers)),
+        "it keeps what can be undone: {:?}",
+        untold.opened
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_opened_again_with_the_reason() {
+    if !can_watch() {
+        return;
+    }
+    let room = Room::furnished();
+    let again = "head -1 \"$1\" >remark; sed -i -e /BROKEN/d -e s/ID=1/ID=7/ \"$1\"";
+    let editor = script(&room, &format!("if [ -e once ]; then {again}; else : >once; echo BROKEN >>\"$1\"; fi"));
+    let watched = WatchedEdit::run(&room, &editor, "", b"").unwrap();
+    watched.assert_only_memory(&room, &["once", "remark"]);
+    let remark = fs::read_to_string(room.path("remark")).unwrap();
+    assert!(remark.starts_with("#! distribute: line 4: there is no `=`"), "{remark}");
+    assert_eq!(room.run(&["bundle", "get", "aws"]).ok().stdout, format!("# the account\nID=7\nSECRET={POISON}\n"));
+    // Saved unchanged, it is given up.
+    let before = room.bundle();
+    let editor = script(&room, "grep -q BROKEN \"$1\" || echo BROKEN >>\"$1\"");
+    let given_up = WatchedEdit::run(&room, &editor, "", b"").unwrap();
+    assert!(given_up.screen.contains("nothing was changed") && room.bundle() == before, "{}", given_up.screen);
+    assert!(given_up.left.is_empty(), "{:?}", given_up.left);
+}
+
+#[test]
 fn what_a_killed_edit_left_is_wiped_by_the_next() {
     let room = Room::furnished();
     let editor = script(&room, "echo \"$1\" >seen; kill -KILL $PPID");

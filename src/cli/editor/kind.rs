@@ -109,7 +109,7 @@ impl Kind {
             Self::Nvi => _ = command.env("EXINIT", exinit(directory)).env_remove("NEXINIT"),
             Self::Nano => _ = command.args(nano_options(program, directory)?),
             Self::Emacs => _ = command.args(["--eval", EMACS]),
-            Self::Micro => _ = command.args(micro_options()),
+            Self::Micro => _ = command.args(micro_options(directory)?),
             Self::Window(wait) if !given.iter().any(|word| word == wait || word == "-w" || word == "-b") => {
                 command.arg(wait);
             }
@@ -138,9 +138,7 @@ fn nano_options(program: &str, directory: &Path) -> Result<Vec<OsString>> {
         return Ok(vec!["--ignorercfiles".into()]);
     }
     let home = env::var_os("HOME").map(PathBuf::from);
-    let config = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-    let config = config.or_else(|| Some(home.as_ref()?.join(".config")));
-    let own = [home.map(|home| home.join(".nanorc")), config.map(|config| config.join("nano/nanorc"))];
+    let own = [home.map(|home| home.join(".nanorc")), config_home().map(|config| config.join("nano/nanorc"))];
     let own = own.into_iter().flatten().find_map(|path| fs::read(path).ok()).unwrap_or_default();
     let system = fs::read("/etc/nanorc").unwrap_or_default();
     let path = directory.join(".nanorc");
@@ -151,9 +149,26 @@ fn nano_options(program: &str, directory: &Path) -> Result<Vec<OsString>> {
     Ok(vec![option])
 }
 
-fn micro_options() -> impl Iterator<Item = &'static str> {
+/// With a copy of the user's settings: it keeps backups and histories beside them, and writes options that it is given into them.
+fn micro_options(directory: &Path) -> Result<Vec<OsString>> {
+    let ours = directory.join(".micro");
+    fs::create_dir_all(&ours).map_err(|e| Error::new(format!("making {}", ours.display())).because(e))?;
+    let own = env::var_os("MICRO_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(config_home()?.join("micro")));
+    for name in ["settings.json", "bindings.json"] {
+        if let Some(text) = own.as_ref().and_then(|own| fs::read(own.join(name)).ok()) {
+            let path = ours.join(name);
+            fs::write(&path, text).map_err(|e| Error::new(format!("writing {}", path.display())).because(e))?;
+        }
+    }
     let off = ["-backup", "-permbackup", "-savehistory", "-saveundo", "-savecursor", "-eofnewline"];
-    off.into_iter().flat_map(|option| [option, "false"])
+    let off = off.into_iter().flat_map(|option| [option.into(), "false".into()]);
+    Ok([OsString::from("-config-dir"), ours.into()].into_iter().chain(off).collect())
+}
+
+/// Where the user's settings lie.
+fn config_home() -> Option<PathBuf> {
+    let given = env::var_os("XDG_CONFIG_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    given.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".config")))
 }
 
 /// Does it print this when it is asked about itself?

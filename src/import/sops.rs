@@ -191,7 +191,7 @@ fn whole(mut reading: Reading, document: &Node, is_wanted: bool) -> Result<Conte
         }
         (true, false) => Error::new("its one key is `data`: it may be a file of any kind that SOPS wrapped")
             .hint("say what it becomes: --as SERVICE/FILE, or --as SERVICE.KEY"),
-        _ => Error::new("it has several keys, so it is not one file").hint("leave out --as"),
+        _ => Error::new("it is not one file, which SOPS would have wrapped as the one key `data`").hint("leave out --as"),
     };
     Err(error)
 }

@@ -256,7 +256,7 @@ impl Imported {
         let left = |(line, path, why): &(usize, String, &str)| json!({ "line": line, "path": path, "reason": why });
         json!({
             "source": self.path,
-            "format": self.kind,
+            "format": self.format.word(),
             "service": self.service,
             "secrets": self.secrets.iter().map(secret).collect::<Vec<_>>(),
             "left_out": self.left_out.iter().map(left).collect::<Vec<_>>(),

@@ -11,6 +11,7 @@ mod docker_lines;
 mod dotenv_lines;
 mod entry;
 mod env_lines;
+mod go_text;
 mod json;
 mod node;
 mod reading;
@@ -19,6 +20,7 @@ pub mod sops;
 mod sops_lines;
 mod sops_metadata;
 mod sops_value;
+mod sops_walk;
 mod systemd_lines;
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,9 @@
 
 use super::env_lines::{Assignment, NO_EQUALS};
 use super::reading::Reading;
-use super::sops::Line;
+
 use super::sops_metadata::Metadata;
+use super::sops_walk::{ALTERED, Line};
 use crate::words::{Error, KeyName, Result, Secret};
 use std::collections::BTreeSet;
 use zeroize::Zeroizing;
@@ -61,7 +62,7 @@ impl<'a> SopsLines<'a> {
                     pair.value.clone()
                 }
                 Line::Comment | Line::Altered => {
-                    reading.trouble(pair.line, format!("{}it was altered, or moved here from another key", named(key)));
+                    reading.trouble(pair.line, format!("{}{ALTERED}", named(key)));
                     continue;
                 }
             };

@@ -1,11 +1,13 @@
-//! `bundle import --dialect` against those who read such files, as far as they are here: shells, Compose, systemd, and the libraries of Node
-//! and Python. What the docker client reads, tests/formats asks.
+//! `bundle import --dialect` against those who read such files, as far as they are here: shells, Compose, systemd, the libraries of Node
+//! and Python, and docker's own client.
 
 use super::room::Room;
 use super::sealers::places;
 use distribute::import::{Dialect, clear_env};
 use std::fs;
-use std::process::Command;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
 /// Lines whose reading the dialects differ about.
 const LINES: [&str; 22] = [
@@ -153,6 +155,76 @@ fn libraries_of_dotenv() {
                 json_value(&asked.output().ok()?.stdout, &["K"])
             }],
         );
+    }
+}
+
+#[test]
+fn docker() {
+    if Command::new("docker").arg("--version").output().is_err() {
+        return println!("skipped: docker is not installed");
+    }
+    agrees(
+        Dialect::Docker,
+        60,
+        50,
+        &[&|room| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut docker = Command::new("docker");
+            docker.args(["create", "--env-file", "x.env", "--pull", "never", "image"]).current_dir(room.path("."));
+            docker
+                .env("DOCKER_HOST", format!("tcp://{}", listener.local_addr().unwrap()))
+                .env("DOCKER_CONFIG", room.path("."));
+            let mut docker = docker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let asked = asked_to_create(&listener, &mut docker)?;
+            docker.wait().unwrap();
+            let env = asked["Env"].as_array()?.iter().filter_map(|pair| pair.as_str());
+            env.filter_map(|pair| pair.strip_prefix("K=")).next_back().map(|value| value.as_bytes().to_vec())
+        }],
+    );
+}
+
+/// What the client asks its daemon to create; `None` when it ends before it asks.
+fn asked_to_create(listener: &TcpListener, docker: &mut std::process::Child) -> Option<serde_json::Value> {
+    listener.set_nonblocking(true).unwrap();
+    loop {
+        match listener.accept() {
+            Ok((mut stream, _)) => {
+                stream.set_nonblocking(false).unwrap();
+                let request = request(&mut stream);
+                let (status, body) = match &request {
+                    Some(_) => ("201 Created", r#"{"Id":"0123456789ab","Warnings":[]}"#),
+                    None => ("200 OK", "OK"),
+                };
+                let head = "Api-Version: 1.41\r\nContent-Type: application/json\r\nConnection: close";
+                let answer = format!("HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                stream.write_all(answer.as_bytes()).unwrap();
+                if request.is_some() {
+                    return request;
+                }
+            }
+            Err(_) if docker.try_wait().unwrap().is_some() => return None,
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+}
+
+/// The document in a request to create something; other requests have none.
+fn request(stream: &mut TcpStream) -> Option<serde_json::Value> {
+    let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let read = stream.read(&mut buffer).unwrap();
+        text.extend_from_slice(&buffer[..read]);
+        let is_create = text.windows(18).any(|window| window == b"/containers/create");
+        let head = text.windows(4).position(|window| window == b"\r\n\r\n");
+        if read == 0 || !is_create && head.is_some() {
+            return None;
+        }
+        // Behind the head, and maybe the length of a chunk.
+        let body = head.and_then(|head| text[head..].iter().position(|b| *b == b'{').map(|at| head + at));
+        let document = body.and_then(|body| serde_json::Deserializer::from_slice(&text[body..]).into_iter().next());
+        if let Some(Ok(document)) = document {
+            return Some(document);
+        }
     }
 }
 

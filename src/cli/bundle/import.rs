@@ -2,6 +2,7 @@
 //! taken is told, and then all is taken or nothing.
 
 mod draft;
+mod imported;
 mod keys;
 mod source;
 

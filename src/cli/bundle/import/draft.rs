@@ -1,15 +1,16 @@
 //! `Draft`: what the sources would make of the bundle, name by name, and all that stands in the way. `--check` shows the same.
 
 use super::Args;
+use super::imported::{Change, Imported, Planned, at};
 use super::source::{Format, Source};
 use crate::bundle::{Bundle, Item, SecretName};
 use crate::import::{Contents, Entry, Reading};
-use crate::words::{Error, Result, Secret, ServiceName, plural};
+use crate::words::{Error, Result, Secret, ServiceName};
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// How many lines of trouble, and of what is left out, are shown.
+/// How many lines of trouble are shown.
 const SHOWN: usize = 20;
 
 /// Sources with their secrets, not judged yet.
@@ -19,52 +20,6 @@ pub struct Draft {
     places: BTreeMap<SecretName, String>,
     troubles: Vec<String>,
     hints: Vec<String>,
-}
-
-/// What one source gives.
-struct Imported {
-    path: String,
-    kind: &'static str,
-    format: Format,
-    service: Option<ServiceName>,
-    is_open: Option<String>,
-    secrets: Vec<Planned>,
-    left_out: Vec<(usize, String, &'static str)>,
-    notes: Vec<String>,
-}
-
-struct Planned {
-    name: SecretName,
-    value: Secret,
-    line: usize,
-    change: Change,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Change {
-    New,
-    Changed,
-    Unchanged,
-}
-
-impl Change {
-    const ALL: [Self; 3] = [Self::New, Self::Changed, Self::Unchanged];
-
-    fn of(name: &SecretName, value: &Secret, bundle: &Bundle) -> Self {
-        match bundle.value(name) {
-            None => Self::New,
-            Some(known) if known == value => Self::Unchanged,
-            Some(_) => Self::Changed,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Changed => "changed",
-            Self::Unchanged => "unchanged",
-        }
-    }
 }
 
 impl Draft {
@@ -190,80 +145,6 @@ impl Draft {
     }
 }
 
-impl Imported {
-    fn of(source: &Source, service: Option<ServiceName>) -> Self {
-        Self {
-            path: source.path.display().to_string(),
-            kind: source.kind(),
-            format: source.format,
-            service,
-            is_open: source.open_mode.map(|mode| mode.to_string()),
-            secrets: Vec::new(),
-            left_out: Vec::new(),
-            notes: Vec::new(),
-        }
-    }
-
-    fn replacing(&self) -> impl Iterator<Item = String> {
-        let changed = self.secrets.iter().filter(|planned| planned.change == Change::Changed);
-        changed.map(|planned| {
-            format!("{}: the bundle has another value of {}", at(&self.path, planned.line), planned.name)
-        })
-    }
-
-    fn count(&self, change: Change) -> usize {
-        self.secrets.iter().filter(|planned| planned.change == change).count()
-    }
-
-    fn told(&self) -> String {
-        let counts = Change::ALL
-            .iter()
-            .map(|change| (self.count(*change), change.word()))
-            .chain([(self.left_out.len(), "left out")]);
-        let counts: Vec<String> =
-            counts.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-        let counts = if counts.is_empty() { "nothing in it".to_owned() } else { counts.join(", ") };
-        let service = self.service.as_ref().map(|service| format!(", service {service}")).unwrap_or_default();
-        let mut lines = vec![format!("{} ({}{service}): {counts}", self.path, self.kind)];
-        lines.extend(self.secrets.iter().map(|planned| format!("  {}: {}", planned.name, planned.change.word())));
-        let left =
-            self.left_out.iter().take(SHOWN).map(|(line, path, why)| format!("  line {line}, {path}: left out, {why}"));
-        lines.extend(left);
-        if let Some(more) = self.left_out.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            lines.push(format!("  and {more} more left out"));
-        }
-        lines.join("\n")
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.notes.iter().map(|note| format!("{}: {note}", self.path)).collect();
-        let clear = self.left_out.iter().filter(|(_, _, why)| why.contains("clear")).count();
-        if clear > 0 {
-            warnings.push(format!(
-                "{}: {} left out: no secrets? --clear takes them",
-                self.path,
-                plural(clear, "clear value")
-            ));
-        }
-        if let Some(mode) = self.is_open.as_ref().filter(|_| self.format == Format::Env || clear > 0) {
-            warnings.push(format!("{}: its mode is {mode}: others can read it", self.path));
-        }
-        warnings
-    }
-
-    fn document(&self) -> Value {
-        let secret = |planned: &Planned| json!({ "secret": planned.name.to_string(), "line": planned.line, "change": planned.change.word() });
-        let left = |(line, path, why): &(usize, String, &str)| json!({ "line": line, "path": path, "reason": why });
-        json!({
-            "source": self.path,
-            "format": self.kind,
-            "service": self.service,
-            "secrets": self.secrets.iter().map(secret).collect::<Vec<_>>(),
-            "left_out": self.left_out.iter().map(left).collect::<Vec<_>>(),
-        })
-    }
-}
-
 fn name(entry: &Entry, service: &ServiceName, args: &Args) -> Result<SecretName> {
     if entry.is_nested() && !args.flatten {
         return Err(Error::new("it lies in a mapping or a list, and a bundle has neither")
@@ -286,10 +167,6 @@ fn service(source: &Source, given: Option<&ServiceName>) -> Result<ServiceName> 
             .hint("name the service that gets the values: --service NAME")
     };
     ServiceName::new(source.stem()).map_err(unnamed)
-}
-
-fn at(path: &str, line: usize) -> String {
-    if line == 0 { path.to_owned() } else { format!("{path}:{line}") }
 }
 
 fn refusal(troubles: &[String], hints: &[String]) -> Error {

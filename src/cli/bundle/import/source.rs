@@ -24,6 +24,17 @@ pub enum Format {
     Sops,
 }
 
+impl Format {
+    /// As the option has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Env => "env",
+            Self::Ansible => "ansible",
+            Self::Sops => "sops",
+        }
+    }
+}
+
 /// How sources are read, and what opens them.
 pub struct Manner<'a> {
     pub args: &'a Args,

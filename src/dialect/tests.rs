@@ -36,6 +36,17 @@ fn plain_values_stand_bare_and_others_quoted() {
 }
 
 #[test]
+fn a_value_as_it_stands_in_the_file_can_be_found_there() {
+    let (key, value) = pair("A", b"x \"y\" 'z'");
+    for dialect in Dialect::ALL {
+        let file = dialect.write(&[(key.clone(), value.clone())], None).unwrap();
+        let written = dialect.written(&key, &value).unwrap_or_else(|| value.clone());
+        assert!(file.expose().windows(written.len()).any(|window| window == written.expose()), "{}", dialect.as_str());
+    }
+    assert_eq!(Dialect::Shell.written(&key, &Secret::new(*b"plain")), None);
+}
+
+#[test]
 fn nothing_is_a_file_too() {
     for dialect in Dialect::ALL {
         assert_eq!(dialect.read(dialect.write(&[], None).unwrap().expose()).unwrap(), []);

@@ -93,7 +93,8 @@ fn what_a_template_lacks_stops_before_any_connection() {
     ws.setup();
     fs::create_dir(ws.path("project/playbooks/templates")).unwrap();
     fs::write(ws.path("project/playbooks/templates/app.conf.j2"), "\n{{ secrets.api.NONE }}").unwrap();
-    ws.edit_playbook("[[play.service]]\n", "[[play.service]]\nname = \"conf\"\nformat = \"template\"\ntemplate = \"templates/app.conf.j2\"\n\n[[play.service]]\n");
+    let service = "{ name = 'conf', format = 'template', template = 'templates/app.conf.j2', include = ['api'] }";
+    ws.rotate_by(&format!("[[play]]\nname = 'second'\nhosts = 'all'\nroot = '/opt/second'\nservice = [{service}]\n"));
     let before = ws.web1().snapshot();
     let told = ws.run(&["deploy"]).expect(1).stderr;
     assert!(told.contains("service `conf`: templates/app.conf.j2:2: `secrets.api.NONE` is not there"), "{told}");

@@ -305,9 +305,16 @@ impl Restore {
         let sources = service.into_iter().flat_map(|service| &service.sources);
         let brought: Vec<&ServiceName> =
             sources.filter(|source| **source != place.service && self.services.contains(source)).collect();
+        // One file, or one a key.
         let env = |files: &Backup, source: &ServiceName| {
-            let path = path_of(set, source);
-            keys_in(&in_format_of(place_of(set, &path)?, files), files.files.get(&path)?)
+            let of_source = |(path, content): (&String, &Secret)| {
+                let place = place_of(set, path).filter(|place| place.service == *source)?;
+                keys_in(&in_format_of(place, files), content)
+            };
+            files.files.iter().filter_map(of_source).reduce(|mut all, more| {
+                all.overlay(&more);
+                all
+            })
         };
         let Some(mut merged) = keys_in(place, content) else { return content.clone() };
         for source in brought {

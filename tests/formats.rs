@@ -74,7 +74,7 @@ fn systemd_reads_what_is_written() {
 #[test]
 fn shells_read_what_is_written() {
     for shell in readers::SHELLS {
-        arrives(Dialect::Shell, &shell, 3000);
+        arrives(Dialect::Shell, &shell, 2900);
     }
 }
 

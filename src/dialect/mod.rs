@@ -92,6 +92,21 @@ impl Dialect {
         })
     }
 
+    /// A value as it stands in the file, where that is not the value itself.
+    pub fn written(self, key: &KeyName, value: &Secret) -> Option<Secret> {
+        let written = match self {
+            Self::Docker => return None,
+            Self::Json => json::string(value.expose()),
+            Self::Kubernetes => kubernetes::encoded(value),
+            Self::Compose | Self::Systemd | Self::Shell => {
+                let line = self.write(&[(key.clone(), value.clone())], None).ok()?;
+                let from = key.as_str().len() + 1;
+                Secret::new(&line.expose()[from..line.len() - 1])
+            }
+        };
+        Some(written).filter(|written| written != value)
+    }
+
     /// What the reader sees, in the order of the file; of a key that stands twice the last value.
     ///
     /// # Errors

@@ -36,6 +36,17 @@ fn plain_values_stand_bare_and_others_quoted() {
 }
 
 #[test]
+fn a_value_as_it_stands_in_the_file_can_be_found_there() {
+    let (key, value) = pair("A", b"x \"y\" 'z'");
+    for dialect in Dialect::ALL {
+        let file = dialect.write(&[(key.clone(), value.clone())], None).unwrap();
+        let written = dialect.written(&key, &value).unwrap_or_else(|| value.clone());
+        assert!(file.expose().windows(written.len()).any(|window| window == written.expose()), "{}", dialect.as_str());
+    }
+    assert_eq!(Dialect::Shell.written(&key, &Secret::new(*b"plain")), None);
+}
+
+#[test]
 fn nothing_is_a_file_too() {
     for dialect in Dialect::ALL {
         assert_eq!(dialect.read(dialect.write(&[], None).unwrap().expose()).unwrap(), []);
@@ -141,38 +152,67 @@ impl Lcg {
     }
 }
 
+const PARTS: [&[u8]; 24] = [
+    b"'",
+    b"\"",
+    b"$",
+    b"\\",
+    b"#",
+    b" ",
+    b"=",
+    b"\n",
+    b"\t",
+    b"\r",
+    b"a",
+    b"Z9",
+    "\u{e4}".as_bytes(),
+    b"\x01",
+    b"\xff",
+    b"${x}",
+    b"`",
+    b"%s",
+    b"~",
+    b";",
+    b"\\n",
+    b"$(id)",
+    "\u{a0}".as_bytes(),
+    b"{}",
+];
+
+/// What somebody wrote may be anything: a reader tells what it sees, or what is wrong, and writes what it saw again.
+#[test]
+fn readers_take_any_file() {
+    let mut random = Lcg(7);
+    let mut read = [0; 6];
+    for round in 0..20_000 {
+        let middle = |random: &mut Lcg| match random.below(4) {
+            0 => &b"A="[..],
+            1 => &b"\n"[..],
+            _ => PARTS[random.below(PARTS.len())],
+        };
+        let text: Vec<u8> = (0..random.below(12)).flat_map(|_| middle(&mut random)).copied().collect();
+        for (index, dialect) in Dialect::ALL.into_iter().enumerate() {
+            let file = match dialect {
+                Dialect::Json => [b"{\"A\": \"", &text[..], b"\"}"].concat(),
+                Dialect::Kubernetes => [b"apiVersion: v1\nkind: Secret\nmetadata:\ndata:\n  ", &text[..]].concat(),
+                _ => text.clone(),
+            };
+            let Ok(values) = dialect.read(&file) else { continue };
+            read[index] += usize::from(!values.is_empty());
+            let Ok(again) = dialect.write(&values, None) else { continue };
+            let shown = file.escape_ascii();
+            assert_eq!(dialect.read(again.expose()).unwrap(), values, "{}, round {round}: {shown}", dialect.as_str());
+        }
+    }
+    assert!(read[..5].iter().all(|count| *count > 300), "{read:?}");
+}
+
 #[test]
 fn whatever_is_accepted_is_read_back() {
-    let parts: [&[u8]; 24] = [
-        b"'",
-        b"\"",
-        b"$",
-        b"\\",
-        b"#",
-        b" ",
-        b"=",
-        b"\n",
-        b"\t",
-        b"\r",
-        b"a",
-        b"Z9",
-        "\u{e4}".as_bytes(),
-        b"\x01",
-        b"\xff",
-        b"${x}",
-        b"`",
-        b"%s",
-        b"~",
-        b";",
-        b"\\n",
-        b"$(id)",
-        "\u{a0}".as_bytes(),
-        b"{}",
-    ];
     let mut random = Lcg(6);
     let mut accepted = [0; 6];
     for round in 0..6000 {
-        let value: Vec<u8> = (0..random.below(7)).flat_map(|_| parts[random.below(parts.len())]).copied().collect();
+        let value: Vec<u8> = (0..random.below(7)).flat_map(|_| PARTS[random.below(PARTS.len())]).copied().collect();
         let values = [pair("A", &value), pair("B", b"next")];
         for (index, dialect) in Dialect::ALL.into_iter().enumerate() {
             let Ok(file) = dialect.write(&values, None) else { continue };

@@ -212,15 +212,13 @@ impl Contents<'_> {
             given.insert(source.clone(), Given { keys, files: content.files });
         }
         let rendering = Rendering::of(template, &given, self.host);
-        let Rendering { content, used } = rendering.map_err(|error| error.at(format!("service `{service}`")))?;
+        let Rendering { content, used, made } = rendering.map_err(|error| error.at(format!("service `{service}`")))?;
         let origin = self.origin_of(&entitled.sources);
         let path = format!("{service}/{}", template.file);
         let mut file = self.file(entitled, path, origin, content, used);
-        // Of what it was made, nothing comes back in a message.
-        let all = given
-            .into_values()
-            .flat_map(|given| given.keys.into_iter().map(|(_, value)| value).chain(given.files.into_values()));
-        file.values = all.collect();
+        // Of what it was made, nothing comes back in a message, and nothing of what filters made of it.
+        let of_one = |given: Given| given.keys.into_iter().map(|(_, value)| value).chain(given.files.into_values());
+        file.values = given.into_values().flat_map(of_one).chain(made).collect();
         Ok(file)
     }
 
@@ -241,13 +239,19 @@ impl Contents<'_> {
             origin,
             sha256: sha256(content.expose()),
             content,
-            values: values.iter().map(|(_, value)| value.clone()).collect(),
+            values: to_strike_out(entitled.service.format, &values),
             keys: values.into_iter().map(|(key, value)| (key, self.bundle.fingerprint(value.expose()))).collect(),
             mode: access.mode,
             owner: access.owner.clone(),
             group: access.group.clone(),
         }
     }
+}
+
+/// The values, and what stands for them in the file.
+pub(super) fn to_strike_out(format: Format, values: &[(KeyName, Secret)]) -> Vec<Secret> {
+    let written = |(key, value): &(KeyName, Secret)| format.dialect()?.written(key, value);
+    values.iter().map(|(_, value)| value.clone()).chain(values.iter().filter_map(written)).collect()
 }
 
 /// The service that is named is the one whose value it is, be it in another's file.

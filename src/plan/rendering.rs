@@ -30,11 +30,12 @@ pub(super) struct Given {
     pub files: BTreeMap<FileName, Secret>,
 }
 
-/// The file, and the keys that were looked up for it.
+/// The file, the keys that were looked up for it, and what filters made of their values.
 #[derive(Debug)]
 pub(super) struct Rendering {
     pub content: Secret,
     pub used: Vec<(KeyName, Secret)>,
+    pub made: Vec<Secret>,
 }
 
 impl Rendering {
@@ -53,7 +54,7 @@ impl Rendering {
                 Some(name) => Err(Error::new(format!("{}: `{name}` is looked up and not written", shown(template)))
                     .hint("a secret can be written, tested for being there or empty, and put through a filter: json, base64, shellquote, urlencode")
                     .hint("it cannot be compared: for what is no secret, use vars of the inventory")),
-                None => Ok(Self { content: output.finish(), used: looks.used() }),
+                None => Ok(Self { content: output.finish(), used: looks.used(), made: looks.made() }),
             },
         }
     }

@@ -259,7 +259,9 @@ impl Restore {
     pub fn other_than_bundle(&self, bundle: &DesiredSet, restored: &DesiredSet) -> Vec<OtherValue> {
         let is_own = |file: &&DesiredFile| {
             let service = bundle.services.iter().find(|service| service.name == file.service);
-            self.is_meant(&file.service) && service.is_some_and(|service| service.sources == [file.service.clone()])
+            let is_made = file.format == Format::Template;
+            let is_own = service.is_some_and(|service| service.sources == [file.service.clone()]);
+            self.is_meant(&file.service) && is_own && !is_made
         };
         let mut others = BTreeSet::new();
         for file in restored.files.iter().filter(is_own) {
@@ -303,9 +305,16 @@ impl Restore {
         let sources = service.into_iter().flat_map(|service| &service.sources);
         let brought: Vec<&ServiceName> =
             sources.filter(|source| **source != place.service && self.services.contains(source)).collect();
+        // One file, or one a key.
         let env = |files: &Backup, source: &ServiceName| {
-            let path = path_of(set, source);
-            keys_in(&in_format_of(place_of(set, &path)?, files), files.files.get(&path)?)
+            let of_source = |(path, content): (&String, &Secret)| {
+                let place = place_of(set, path).filter(|place| place.service == *source)?;
+                keys_in(&in_format_of(place, files), content)
+            };
+            files.files.iter().filter_map(of_source).reduce(|mut all, more| {
+                all.overlay(&more);
+                all
+            })
         };
         let Some(mut merged) = keys_in(place, content) else { return content.clone() };
         for source in brought {
@@ -459,7 +468,7 @@ fn filled(place: DesiredFile, content: Secret, fingerprint: &dyn Fn(&[u8]) -> St
     DesiredFile {
         sha256: super::desired::sha256(content.expose()),
         keys: values.iter().map(|(key, value)| (key.clone(), fingerprint(value.expose()))).collect(),
-        values: values.into_iter().map(|(_, value)| value).collect(),
+        values: super::contents::to_strike_out(place.format, &values),
         content,
         ..place
     }

@@ -84,6 +84,45 @@ fn every_format_arrives_and_comes_back() {
     assert_eq!(values(&ws), before);
 }
 
+/// One service comes back in its own format, and its part of the file of all.
+#[test]
+fn one_service_is_restored_in_its_own_format() {
+    if !is_root() {
+        return;
+    }
+    let ws = Workspace::with_host(crate::host::Spec::default());
+    let play = "[[play]]\nname = 'callableapis'\nhosts = 'all'\nroot = '/opt/callableapis'\nservice = [\
+        { name = 'api', format = 'json' }, { name = 'aws', format = 'files' }, { name = 'github-oidc', format = 'shell' }, \
+        { name = 'cloudflare', format = 'kubernetes' }, { name = 'all', format = 'systemd', include = ['*'] }]\n";
+    fs::write(ws.path("project/playbooks/callableapis.toml"), play).unwrap();
+    ws.setup();
+    let files = ["api.json", "aws/AWS_ACCESS_KEY_ID", "github-oidc.env", "cloudflare.yaml", "all.env"];
+    let read = |name: &str| ws.web1().read(&format!("{ROOT}/secrets/{name}"));
+    let first: Vec<String> = files.iter().map(|file| read(file)).collect();
+    let run = crate::backups::sealed(ws.web1()).pop().unwrap();
+    let run = run.strip_suffix(".tar.gz.age").unwrap();
+    for (name, value) in [
+        ("api.API_PORT", "9 0 9"),
+        ("aws.AWS_ACCESS_KEY_ID", "AKIA SECOND"),
+        ("github-oidc.GITHUB_CLIENT_SECRET", "second"),
+        ("cloudflare.CLOUDFLARE_API_TOKEN", "second token"),
+    ] {
+        ws.set(name, value);
+    }
+    ws.deploy();
+    assert!(read("all.env").contains("API_PORT=\"9 0 9\"\n"));
+
+    let report = ws.json(&["restore", "--run", run, "--service", "api", "--yes"], 0);
+    assert_eq!(of(&report, "web1")["other_than_bundle"], serde_json::json!(["api.API_PORT"]));
+    assert_eq!(read("api.json"), first[0]);
+    let merged = read("all.env");
+    assert!(merged.contains("API_PORT=8080\n") && merged.contains("AWS_ACCESS_KEY_ID=\"AKIA SECOND\"\n"), "only api's");
+
+    ws.json(&["restore", "--run", run, "--service", "api,aws,github-oidc,cloudflare", "--yes"], 0);
+    assert_eq!(files.map(read).to_vec(), first, "piece by piece it is the whole");
+    ws.assert_no_leak();
+}
+
 #[test]
 fn what_a_template_lacks_stops_before_any_connection() {
     if !is_root() {
@@ -93,7 +132,8 @@ fn what_a_template_lacks_stops_before_any_connection() {
     ws.setup();
     fs::create_dir(ws.path("project/playbooks/templates")).unwrap();
     fs::write(ws.path("project/playbooks/templates/app.conf.j2"), "\n{{ secrets.api.NONE }}").unwrap();
-    ws.edit_playbook("[[play.service]]\n", "[[play.service]]\nname = \"conf\"\nformat = \"template\"\ntemplate = \"templates/app.conf.j2\"\n\n[[play.service]]\n");
+    let service = "{ name = 'conf', format = 'template', template = 'templates/app.conf.j2', include = ['api'] }";
+    ws.rotate_by(&format!("[[play]]\nname = 'second'\nhosts = 'all'\nroot = '/opt/second'\nservice = [{service}]\n"));
     let before = ws.web1().snapshot();
     let told = ws.run(&["deploy"]).expect(1).stderr;
     assert!(told.contains("service `conf`: templates/app.conf.j2:2: `secrets.api.NONE` is not there"), "{told}");

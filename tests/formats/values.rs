@@ -101,7 +101,7 @@ impl Values {
                 _ => PARTS[random.below(PARTS.len())],
             };
             let value: Vec<u8> = (0..length).flat_map(|_| part(random)).copied().collect();
-            let key = KeyName::new(format!("K{index}{}", ["", "_x", "_"][index % 3])).unwrap();
+            let key = KeyName::new(format!("K{index}{}", ["", "_x", "_", "-y"][index % 4])).unwrap();
             let value = Secret::new(value);
             if dialect.refuses(&key, &value).is_none() && is_taken(value.expose()) {
                 values.push((key, value));

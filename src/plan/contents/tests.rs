@@ -139,7 +139,11 @@ fn a_template_uses_the_services_of_the_host() {
         ],
     );
     let keys: Vec<_> = files[1].keys.iter().map(|(key, _)| key.as_str()).collect();
-    assert_eq!((keys, files[1].values.len()), (vec!["PASSWORD"], 3), "keys it used, and all that it was given");
+    assert_eq!(
+        (keys, files[1].values.len()),
+        (vec!["PASSWORD"], 4),
+        "the key it used; all that it was given, and the JSON of it"
+    );
     // Of its own name, or of a service that the play does not have.
     let own = template.replace("'conf'", "'api'").replace("j2'", "j2', include=['api']");
     puts(&own, &[("api/app.conf", made)]);

@@ -13,6 +13,7 @@ pub struct LookUps(Mutex<Seen>);
 #[derive(Default)]
 struct Seen {
     used: Vec<(KeyName, Secret)>,
+    made: Vec<Secret>,
     missing: Option<(String, String)>,
     not_text: Option<String>,
     idle: Option<String>,
@@ -44,6 +45,10 @@ impl LookUps {
 
     pub fn used(&self) -> Vec<(KeyName, Secret)> {
         self.get(|seen| seen.used.clone())
+    }
+
+    pub fn made(&self) -> Vec<Secret> {
+        self.get(|seen| seen.made.clone())
     }
 
     pub fn missing(&self) -> Option<(String, String)> {
@@ -81,6 +86,7 @@ impl LookedUp {
 
     /// What a filter made of it.
     pub fn made(&self, value: Secret) -> Self {
+        self.looks.note(|seen| seen.made.push(value.clone()));
         Self::new(self.name.clone(), value, self.looks.clone())
     }
 }

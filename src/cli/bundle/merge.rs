@@ -208,8 +208,10 @@ impl Sides {
         Ok(Opened { base, ours, theirs, unlock })
     }
 
+    /// As it is called from here.
     fn name(&self) -> String {
-        self.bundle.display().to_string()
+        let here = std::env::current_dir().unwrap_or_default();
+        self.bundle.strip_prefix(here).unwrap_or(&self.bundle).display().to_string()
     }
 
     /// One side as it is.

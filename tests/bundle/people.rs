@@ -170,6 +170,12 @@ impl Person<'_> {
         said
     }
 
+    /// A line for sh, with the identity as $KEY and these.
+    pub fn sh(&self, line: &str, vars: &[(&str, &str)]) -> Said {
+        let key = self.people.path("key");
+        self.checked("sh", &["-euc", line], b"", &[vars, &[("KEY", key.to_str().unwrap())]].concat())
+    }
+
     pub fn put(&self, name: &str, content: &str) {
         fs::create_dir_all(self.work.join(name).parent().unwrap()).unwrap();
         fs::write(self.work.join(name), content).unwrap();

@@ -14,6 +14,8 @@ mksh mksh the remote program under mksh
 dropbear dropbear-bin a host whose server is dropbear
 shellcheck shellcheck the check of the scripts
 age age opening bundle and backups without distribute
+git git bundles in git: diff, merge, guard
+script bsdutils questions on a terminal
 strace strace counting the processes on a host
 podman podman a container that reads the secrets
 runc runc a container that reads the secrets

@@ -332,7 +332,7 @@ fn what_it_is_instead(bytes: &[u8]) -> Error {
         Error::new("it is empty").hint(RESTORE)
     } else if has_conflict(bytes) {
         Error::new("it holds the markers of a merge conflict").hint(
-            "take one side, `git checkout --ours secrets.age` or `--theirs`, and make the other side's changes again",
+            "`distribute bundle merge` merges both sides by key; `distribute bundle install-git` has git do so from then on",
         )
     } else if text.starts_with(b"version https://git-lfs") {
         Error::new("it is a Git LFS pointer, not the file itself").hint("fetch the file with `git lfs pull`")

@@ -74,7 +74,7 @@ impl Git {
     /// A command in this repository.
     pub fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         let mut command = Command::new("git");
-        command.args(["--no-pager", "--literal-pathspecs"]).args(args).current_dir(&self.directory);
+        command.arg("--no-pager").args(args).current_dir(&self.directory);
         for name in OF_A_USER.iter().chain(OF_A_REPOSITORY.iter().filter(|_| !self.is_hook)) {
             command.env_remove(name);
         }

@@ -54,7 +54,7 @@ pub fn choice(question: &str, words: &[&str]) -> Result<usize> {
             return Err(Error::new("interrupted; nothing was changed"));
         }
         let is_meant = |word: &&str| word.bytes().next().is_some_and(|first| first.eq_ignore_ascii_case(&key));
-        if let Some(at) = words.iter().position(|word| is_meant(&word)) {
+        if let Some(at) = words.iter().position(is_meant) {
             terminal.say(words[at])?;
             return Ok(at);
         }

@@ -106,10 +106,14 @@ fn a_conflict_is_named_and_settled_by_a_choice() {
 
 #[test]
 fn on_a_terminal_somebody_is_asked() {
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        println!("skipped: there is no script");
+        return;
+    }
     let people = People::with_bundle();
     let alice = people.alice();
     apart(&people, |alice| alice.set("aws.ID", "alices-Wert-2"), |bob| bob.set("aws.ID", "bobs-Wert-2"));
-    let said = alice.press("git merge --no-edit origin/main", "xt");
+    let said = alice.press("git merge --no-edit origin/main", "[o]urs or [t]heirs?", "xt");
     assert!(said.code == 0 && said.stdout.contains("[o]urs or [t]heirs? theirs"), "{}", said.stdout);
     assert_eq!(alice.get("aws.ID"), "bobs-Wert-2\n");
 }
@@ -204,10 +208,57 @@ fn two_bundles_are_not_merged() {
         |alice| alice.set("aws.ID", "2"),
         |bob| {
             fs::remove_file(bob.work.join("secrets.age")).unwrap();
-            fs::remove_dir_all(people.path("home-bob/state")).unwrap();
+            let _ = fs::remove_dir_all(people.path("home-bob/state"));
             people.make_bundle(bob, &["--recipient", &people.public_key()]);
         },
     );
     let said = merge(&alice);
     assert!(said.code == 1 && said.stderr.contains("these are two bundles"), "{}", said.stderr);
+}
+
+#[test]
+fn marks_that_git_put_into_armor_are_settled() {
+    let people = People::with_bundle();
+    let (alice, bob) = (people.alice(), people.bob());
+    let public = people.public_key();
+    alice
+        .sh("age -d -i $KEY secrets.age | age -a -r $PUBLIC -o new && mv new secrets.age", &[("PUBLIC", &public)])
+        .ok();
+    alice.commit("armored");
+    alice.push();
+    bob.git(&["pull", "--quiet"]).ok();
+    alice.git(&["config", "--remove-section", "merge.distribute"]).ok();
+    apart(&people, |alice| alice.set("aws.ID", "2"), |bob| bob.set("aws.OTHER", "3"));
+    assert_eq!(merge(&alice).code, 1);
+    let marked = alice.run(&["bundle", "list"]).fails("merge conflict").stderr;
+    assert!(marked.contains("`distribute bundle merge`"), "{marked}");
+    alice.run(&["bundle", "merge"]).ok();
+    assert!(alice.bytes("secrets.age").starts_with(b"-----BEGIN AGE"), "armored as it was");
+    assert_eq!(alice.get("aws.ID") + &alice.get("aws.OTHER"), "2\n3\n");
+}
+
+#[test]
+fn a_recipient_who_was_added_meanwhile_opens_the_merged_bundle() {
+    let people = People::with_bundle();
+    let alice = people.alice();
+    let other = people.at("/").run(&["keygen", "-o", "other"]).ok().stdout;
+    let add = "mkdir ../open; age -d -i $KEY secrets.age | tar xz -C ../open; rm secrets.age; \
+        sed -i \"s/^recipients = \\[/&\\\"$OTHER\\\", /; s/^generation = 1$/generation = 2/\" ../open/bundle.toml; \
+        tar cz -C ../open $(ls ../open) | age -r $PUBLIC -r $OTHER -o secrets.age; rm -r ../open";
+    let vars = [("OTHER", other.trim()), ("PUBLIC", &people.public_key())];
+    apart(&people, |alice| alice.set("aws.ID", "2"), |bob| _ = bob.sh(add, &vars).ok());
+    let diff = alice.run(&["bundle", "diff", "HEAD", "origin/main"]).ok().stdout;
+    assert!(diff.contains(&format!("{}  recipient added", other.trim())), "{diff}");
+    merge(&alice).ok();
+    let stock = people.path("other");
+    let id = alice.sh(
+        "age -d -i $OTHER secrets.age | tar xzO services/aws.env | grep ^ID",
+        &[("OTHER", stock.to_str().unwrap())],
+    );
+    assert_eq!(id.ok().stdout, "ID=2\n");
+    let key = alice.sh(
+        "age -d -i $KEY secrets.age | tar xzO keys/backup.age | age -d -i $OTHER",
+        &[("OTHER", stock.to_str().unwrap())],
+    );
+    assert!(key.ok().stdout.contains("AGE-SECRET-KEY-"), "what opens backups is sealed to both again");
 }

@@ -2,8 +2,9 @@
 
 use super::room::{POISON, Said, said};
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 pub struct People {
     directory: tempfile::TempDir,
@@ -131,14 +132,27 @@ impl Person<'_> {
         self.checked(env!("CARGO_BIN_EXE_distribute"), args, stdin, &[])
     }
 
-    /// On a terminal of its own, with these keys waiting.
-    pub fn press(&self, line: &str, keys: &str) -> Said {
-        self.checked(
-            "script",
-            &["-qefc", line, "/dev/null"],
-            keys.as_bytes(),
-            &[("SHELL", "/bin/sh"), ("TERM", "dumb")],
-        )
+    /// On a terminal of its own; the keys are pressed once it asks.
+    pub fn press(&self, line: &str, question: &str, keys: &str) -> Said {
+        let mut command = self.command("script", &["-qefc", line, "/dev/null"]);
+        command.env("SHELL", "/bin/sh").env("TERM", "dumb").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (mut terminal, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let (mut seen, mut piece, mut is_asked) = (Vec::new(), [0; 1024], false);
+        loop {
+            match screen.read(&mut piece).unwrap() {
+                0 => break,
+                read => seen.extend_from_slice(&piece[..read]),
+            }
+            if !is_asked && String::from_utf8_lossy(&seen).contains(question) {
+                is_asked = true;
+                terminal.write_all(keys.as_bytes()).unwrap();
+            }
+        }
+        let code = child.wait().unwrap().code().unwrap_or(-1);
+        let stdout = String::from_utf8_lossy(&seen).into_owned();
+        assert!(!stdout.contains(POISON), "{stdout}");
+        Said { stdout, stderr: String::new(), code }
     }
 
     /// No value is ever shown, but to who asks for it.
@@ -154,6 +168,12 @@ impl Person<'_> {
         assert!(!said.stderr.contains(POISON), "{args:?}: {}", said.stderr);
         assert!(args.contains(&"get") || !said.stdout.contains(POISON), "{args:?}: {}", said.stdout);
         said
+    }
+
+    /// A line for sh, with the identity as $KEY and these.
+    pub fn sh(&self, line: &str, vars: &[(&str, &str)]) -> Said {
+        let key = self.people.path("key");
+        self.checked("sh", &["-euc", line], b"", &[vars, &[("KEY", key.to_str().unwrap())]].concat())
     }
 
     pub fn put(&self, name: &str, content: &str) {

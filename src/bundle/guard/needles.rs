@@ -3,6 +3,7 @@
 use crate::words::Secret;
 use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use zeroize::Zeroizing;
 
 /// Shorter values would be found everywhere.
@@ -29,8 +30,9 @@ struct Needle {
 #[derive(Default)]
 pub struct Needles {
     list: Vec<Needle>,
-    /// By the first eight bytes.
-    starts: HashMap<[u8; SHORTEST], Vec<usize>>,
+    /// By a hash of the first eight bytes, for a map does not wipe its keys.
+    starts: HashMap<u64, Vec<usize>>,
+    hashing: RandomState,
     /// Does one begin with these two? Most places in a file are done with here.
     pairs: Vec<bool>,
 }
@@ -60,7 +62,7 @@ impl Needles {
 
     fn push(&mut self, bytes: Secret, mark: Mark, what: &str) {
         let Some(start) = bytes.expose().first_chunk::<SHORTEST>().copied() else { return };
-        let there = self.starts.entry(start).or_default();
+        let there = self.starts.entry(self.hashing.hash_one(start)).or_default();
         if there.iter().any(|at| self.list[*at].bytes == bytes) {
             return;
         }
@@ -76,7 +78,7 @@ impl Needles {
         if !self.pairs.get(pair(start)).copied().unwrap_or_default() {
             return None;
         }
-        let mut there = self.starts.get(start)?.iter().map(|at| &self.list[*at]);
+        let mut there = self.starts.get(&self.hashing.hash_one(start))?.iter().map(|at| &self.list[*at]);
         there.find(|needle| needle.is_at(bytes)).map(|needle| needle.what.as_str())
     }
 }

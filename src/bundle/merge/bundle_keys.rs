@@ -32,15 +32,18 @@ fn former(sides: &Sides, bundle: &mut Bundle) {
     }
 }
 
-/// It is locked for the recipients, or by the password: the one of a side that agrees in all, else the next save locks it anew.
+/// It is locked for the recipients, or by the password: while neither side changed those, the one that was locked last. Else the next save
+/// locks it anew, for exactly those who are recipients then.
 fn locked(sides: &Sides, bundle: &Bundle) -> Option<Secret> {
     let recipients =
         |one: &Bundle| one.recipients().iter().map(|recipient| recipient.key.clone()).collect::<BTreeSet<_>>();
     let agrees =
         |one: &Bundle| one.all_backup_keys() == bundle.all_backup_keys() && recipients(one) == recipients(bundle);
-    let is_new = |one: &Bundle| sides.base.is_none_or(|base| base.locked_backup_key != one.locked_backup_key);
-    // The one that was locked last: a new password may have locked it.
-    let mut fitting = [sides.ours, sides.theirs].into_iter().filter(|one| agrees(one)).collect::<Vec<_>>();
-    fitting.sort_by_key(|one| !is_new(one));
-    fitting.first().and_then(|one| one.locked_backup_key.clone())
+    if !agrees(sides.ours) || !agrees(sides.theirs) {
+        return None;
+    }
+    // A new password may have locked it on their side.
+    let is_ours_old = sides.base.is_some_and(|base| base.locked_backup_key == sides.ours.locked_backup_key);
+    let from = if is_ours_old { sides.theirs } else { sides.ours };
+    from.locked_backup_key.clone()
 }

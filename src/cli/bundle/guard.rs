@@ -172,11 +172,11 @@ fn shown(path: &str) -> String {
 }
 
 fn refusal(found: &[(String, Finding)], is_all: bool) -> Error {
-    let what = match is_all {
-        true => "are tracked by git and must not be seen by others",
-        false => "must not be committed",
-    };
-    let mut error = Error::new(format!("{} that {what}", plural(found.len(), "thing")));
+    let count = plural(found.len(), "thing");
+    let mut error = Error::new(match is_all {
+        true => format!("git tracks {count} that others must not see"),
+        false => format!("{count} that must not be committed"),
+    });
     for (path, finding) in found {
         let line = finding.line.map_or(String::new(), |line| format!(":{line}"));
         error = error.hint(format!("{}{line}: {}", shown(path), finding.what));

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 pub struct Args {
     /// As git gives them: %O %A %B. Without them, the stages of the bundle that git left in conflict
-    #[arg(value_name = "BASE OURS THEIRS", num_args = 3)]
+    #[arg(value_names = ["BASE", "OURS", "THEIRS"], num_args = 3)]
     files: Vec<PathBuf>,
     /// Where the bundle lies in the work tree, as git gives it: %P
     #[arg(long, value_name = "NAME", requires = "files")]
@@ -208,8 +208,10 @@ impl Sides {
         Ok(Opened { base, ours, theirs, unlock })
     }
 
+    /// As it is called from here.
     fn name(&self) -> String {
-        self.bundle.display().to_string()
+        let here = std::env::current_dir().unwrap_or_default();
+        self.bundle.strip_prefix(here).unwrap_or(&self.bundle).display().to_string()
     }
 
     /// One side as it is.

@@ -3,6 +3,8 @@
 //! Inwards: [`BundleFile`] (the file) · `sealed` (age) · `archive` (the gzipped tar) · `layout` (what may lie in it) ·
 //! `record` (bundle.toml) · [`EnvFile`] · [`Bundle`] (all of it as values).
 
+#[cfg(test)]
+mod age_vectors;
 mod archive;
 mod copies;
 mod documents;

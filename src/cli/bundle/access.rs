@@ -2,7 +2,7 @@
 
 use super::Opened;
 use super::password_identity::PasswordIdentity;
-use crate::bundle::{OpenedBy, Recipient, Unlock};
+use crate::bundle::{BundleFile, OpenedBy, Recipient, Unlock};
 use crate::cli::confirm::Consent;
 use crate::cli::fleet::Moment;
 use crate::cli::shared::{print_note, print_result};
@@ -204,27 +204,15 @@ impl<'a> Access<'a> {
         let exposed = ExposureReport::all(&self.opened.bundle).split_off(self.exposures);
         let (lines, fields) = (self.lines(), self.fields(command, &exposed));
         let (is_written, is_loss) = (self.opened.bundle.is_changed() && !self.shared.check, self.is_loss());
-        if is_written {
-            self.begin()?;
-        }
-        super::save(&mut self.opened, &lines.join("\n"), fields, self.shared)?;
+        let copy = is_loss.then(|| RunId::new(self.opened.bundle.generation(), self.moment.now, self.moment.random));
+        let (identity, shared) = (self.identity.as_ref(), self.shared);
+        let first = |file: &BundleFile| begin(file, identity, copy.as_ref());
+        let undo = |file: &BundleFile| take_back(file, identity, copy.as_ref(), shared);
+        super::save_beside(&mut self.opened, &lines.join("\n"), fields, (first, undo), shared)?;
         if !self.shared.is_json() {
             exposed.iter().try_for_each(|one| print_result(&exposure_text(one)))?;
         }
         if is_written { self.finish(is_loss) } else { Ok(()) }
-    }
-
-    /// What must be there before the bundle is sealed to it.
-    fn begin(&self) -> Result<()> {
-        let Opened { file, bundle, .. } = &self.opened;
-        if let Some(rotation) = bundle.rotation() {
-            return Err(crate::cli::under_way::refusal(rotation, file.path()));
-        }
-        file.could_save(bundle)?;
-        if self.is_loss() {
-            file.keep_copy(&RunId::new(bundle.generation(), self.moment.now, self.moment.random))?;
-        }
-        self.identity.as_ref().map_or(Ok(()), PasswordIdentity::write_beside_former)
     }
 
     /// What goes once it is saved: the former identity, and access to the copies. The bundle is safe, so nothing here is an error.
@@ -232,7 +220,7 @@ impl<'a> Access<'a> {
         let Opened { file, bundle, .. } = &self.opened;
         let note = |error: Error| print_note(self.shared, &format!("note: {error}"));
         match &self.identity {
-            Some(identity) => identity.write().unwrap_or_else(note),
+            Some(identity) => file.beside(|| identity.write()).unwrap_or_else(note),
             None if self.lost().iter().any(|one| one.name() == PASSWORD) => {
                 let place = unlock::locked_identity(file.path());
                 print_note(self.shared, &format!("{} opens nothing any more: remove it", place.display()));
@@ -282,6 +270,25 @@ impl<'a> Access<'a> {
             "loses": self.lost().iter().map(shown).collect::<Vec<_>>(),
             "new_password": self.is_password_new, "exposures": exposures,
         })
+    }
+}
+
+/// What must be there before the bundle is sealed to it; nobody else saves it meanwhile.
+fn begin(file: &BundleFile, identity: Option<&PasswordIdentity>, copy: Option<&RunId>) -> Result<()> {
+    if let Some(copy) = copy {
+        file.sweep_copies();
+        file.keep_copy(copy)?;
+    }
+    identity.map_or(Ok(()), PasswordIdentity::write_beside_former)
+}
+
+/// The bundle stays as it was, and so does what lies beside it.
+fn take_back(file: &BundleFile, identity: Option<&PasswordIdentity>, copy: Option<&RunId>, shared: &Shared) {
+    if let Some(error) = identity.and_then(|identity| identity.take_back().err()) {
+        print_note(shared, &format!("note: {error}: the new password opens it, and the bundle"));
+    }
+    if let Some(copy) = copy {
+        file.forget_copy(copy);
     }
 }
 

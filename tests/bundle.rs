@@ -7,8 +7,16 @@ mod bad_files;
 mod key_pairs;
 #[path = "bundle/keys_and_passwords.rs"]
 mod keys_and_passwords;
+#[path = "bundle/password_holders.rs"]
+mod password_holders;
+#[path = "bundle/plugins.rs"]
+mod plugins;
+#[path = "bundle/recipients.rs"]
+mod recipients;
 #[path = "bundle/room.rs"]
 mod room;
+#[path = "bundle/save_faults.rs"]
+mod save_faults;
 #[path = "bundle/saves.rs"]
 mod saves;
 #[path = "bundle/stories.rs"]

@@ -22,8 +22,7 @@ impl BundleFile {
         made.map_err(|e| Error::new(format!("making {}", directory.display())).because(e))?;
         let failed = |error: Error| error.at("keeping a copy of the bundle").hint("the bundle is as it was");
         let copy = Temporary::write(&path, &bytes, None).map_err(failed)?;
-        copy.rename()?;
-        sync_directory(&path)?;
+        copy.rename().and_then(|()| sync_directory(&path)).map_err(failed)?;
         Ok(path)
     }
 

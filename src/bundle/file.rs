@@ -83,7 +83,7 @@ impl BundleFile {
         }
         file.hash = hash(&bytes);
         bundle.saved(next);
-        sync_directory(path)?;
+        sync_directory(path).map_err(|error| error.at("it was saved"))?;
         Ok(file)
     }
 
@@ -165,7 +165,7 @@ impl BundleFile {
         temporary.rename()?;
         self.hash = hash(&bytes);
         bundle.saved(next);
-        sync_directory(&self.path)
+        sync_directory(&self.path).map_err(|error| error.at("it was saved"))
     }
 
     /// Refuses a file that somebody else has written since it was opened.

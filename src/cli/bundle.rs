@@ -86,23 +86,26 @@ fn open(shared: &Shared) -> Result<Opened> {
 
 /// Saves what changed; only then says what that was, and which generation it became. The fields are those of the JSON report.
 fn save(opened: &mut Opened, what: &str, fields: Value, shared: &Shared) -> Result<()> {
-    save_beside(opened, what, fields, (|_| Ok(()), |_| ()), shared)
+    let is_saved = store(opened, (|_| Ok(()), |_| ()), shared)?;
+    tell(opened, is_saved, what, fields, shared)
 }
 
-/// The same where something lies beside the bundle that has to fit it: what comes first, and what undoes that.
-fn save_beside(
+/// Saves what changed, unless with `--check`. Where something lies beside the bundle that has to fit it: what comes first, and what undoes that.
+fn store(
     opened: &mut Opened,
-    what: &str,
-    fields: Value,
     (first, undo): (impl FnOnce(&BundleFile) -> Result<()>, impl FnOnce(&BundleFile)),
     shared: &Shared,
-) -> Result<()> {
-    let Opened { file, bundle, last_seen } = opened;
+) -> Result<bool> {
+    let Opened { file, bundle, .. } = opened;
     if let Some(rotation) = bundle.rotation().filter(|_| bundle.is_changed()) {
         return Err(under_way::refusal(rotation, file.path()));
     }
     file.could_save(bundle)?;
-    let is_saved = !shared.check && file.save_beside(bundle, first, undo)?;
+    Ok(!shared.check && file.save_beside(bundle, first, undo)?)
+}
+
+fn tell(opened: &mut Opened, is_saved: bool, what: &str, fields: Value, shared: &Shared) -> Result<()> {
+    let Opened { file, bundle, last_seen } = opened;
     if is_saved {
         last_seen.record_saved(bundle)?;
     }

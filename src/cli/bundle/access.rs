@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// The recipient that stands for everybody who knows the password.
 const PASSWORD: &str = "password";
+const OLD_FILES: &str =
+    "who lost access can still read what git has of the bundle, with his old key: rotate what he could read";
 
 /// What is to change.
 #[derive(Default)]
@@ -49,6 +51,8 @@ pub struct Access<'a> {
     identity: Option<PasswordIdentity>,
     is_password_new: bool,
     moment: Moment,
+    /// Are copies sealed anew too, also when nobody loses access? After a removal that was killed they are still as they were.
+    is_rekey: bool,
     shared: &'a Shared,
 }
 
@@ -86,12 +90,14 @@ impl<'a> Access<'a> {
             identity: None,
             is_password_new: false,
             moment,
+            is_rekey: false,
             shared,
         })
     }
 
     fn apply(&mut self, change: Change) -> Result<()> {
         let now = self.moment.now;
+        self.is_rekey = change.is_rekey;
         let is_new_password = change.new_password.is_some() || change.is_password_only || self.needs_password(&change);
         let password = if is_new_password { Some(new_password(change.new_password.as_ref())?) } else { None };
         if change.is_password_only {
@@ -203,21 +209,25 @@ impl<'a> Access<'a> {
     fn save(mut self, command: &str) -> Result<()> {
         let exposed = ExposureReport::all(&self.opened.bundle).split_off(self.exposures);
         let (lines, fields) = (self.lines(), self.fields(command, &exposed));
-        let (is_written, is_loss) = (self.opened.bundle.is_changed() && !self.shared.check, self.is_loss());
+        let is_loss = self.is_loss();
         let copy = is_loss.then(|| RunId::new(self.opened.bundle.generation(), self.moment.now, self.moment.random));
         let (identity, shared) = (self.identity.as_ref(), self.shared);
         let first = |file: &BundleFile| begin(file, identity, copy.as_ref());
         let undo = |file: &BundleFile| take_back(file, identity, copy.as_ref(), shared);
-        super::save_beside(&mut self.opened, &lines.join("\n"), fields, (first, undo), shared)?;
-        if !self.shared.is_json() {
-            exposed.iter().try_for_each(|one| print_result(&exposure_text(one)))?;
+        let is_saved = super::store(&mut self.opened, (first, undo), shared)?;
+        let told = super::tell(&mut self.opened, is_saved, &lines.join("\n"), fields, shared);
+        let texts = exposed.iter().filter(|_| !shared.is_json()).map(exposure_text);
+        let told = told.and_then(|()| texts.into_iter().try_for_each(|text| print_result(&text)));
+        // Also when nobody reads what is told.
+        if is_saved {
+            self.finish(is_loss);
         }
-        if is_written { self.finish(is_loss) } else { Ok(()) }
+        told
     }
 
     /// What goes once it is saved: the former identity, and access to the copies. The bundle is safe, so nothing here is an error.
-    fn finish(&self, is_loss: bool) -> Result<()> {
-        let Opened { file, bundle, .. } = &self.opened;
+    fn finish(&self, is_loss: bool) {
+        let file = &self.opened.file;
         let note = |error: Error| print_note(self.shared, &format!("note: {error}"));
         match &self.identity {
             Some(identity) => file.beside(|| identity.write()).unwrap_or_else(note),
@@ -227,19 +237,30 @@ impl<'a> Access<'a> {
             }
             None => {}
         }
-        if !is_loss {
-            return Ok(());
+        if !is_loss && !self.is_rekey {
+            return;
         }
+        let count = file.beside(|| self.reseal_copies()).unwrap_or_else(|error| {
+            note(error);
+            0
+        });
+        if count > 0 {
+            print_note(self.shared, &format!("{} of the bundle in backups/bundle/ sealed anew", plural_copies(count)));
+        }
+        if is_loss {
+            print_note(self.shared, OLD_FILES);
+        }
+    }
+
+    /// How many there are that only those open now who open the bundle.
+    fn reseal_copies(&self) -> Result<usize> {
+        let Opened { file, bundle, .. } = &self.opened;
+        file.sweep_copies();
+        let note = |error: Error| print_note(self.shared, &format!("note: {error}"));
         let copies = file.copies()?;
         let resealed =
             copies.iter().filter(|(run, ..)| file.reseal_copy(run, bundle, &self.before).map_err(note).is_ok());
-        let count = resealed.count();
-        print_note(self.shared, &format!("{} of the bundle in backups/bundle/ sealed anew", plural_copies(count)));
-        print_note(
-            self.shared,
-            "who lost access can still read what git has of the bundle, with his old key: rotate what he could read",
-        );
-        Ok(())
+        Ok(resealed.count())
     }
 
     fn lines(&self) -> Vec<String> {
@@ -319,6 +340,9 @@ pub fn labelled(text: &str) -> Result<Recipient> {
 
 /// The recipient itself, or the file that holds it.
 pub fn recipient(label: &str, text: &str) -> Result<Recipient> {
+    if label == PASSWORD {
+        return Err(Error::new("`password` is whoever knows the password, not a label for a key; nothing was changed"));
+    }
     let path = Path::new(text);
     let is_file = !text.starts_with("age1") && !text.starts_with("ssh-") && path.is_file();
     let line = if is_file { line_of(path)? } else { text.to_owned() };

@@ -9,6 +9,8 @@ mod key_pairs;
 mod keys_and_passwords;
 #[path = "bundle/password_holders.rs"]
 mod password_holders;
+#[path = "bundle/places_in_trouble.rs"]
+mod places_in_trouble;
 #[path = "bundle/plugins.rs"]
 mod plugins;
 #[path = "bundle/recipients.rs"]

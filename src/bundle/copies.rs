@@ -18,9 +18,9 @@ impl BundleFile {
         let bytes = self.bytes()?;
         let path = self.place_of_copy(name);
         let directory = path.parent().expect("it lies in a directory");
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-        made.map_err(|e| Error::new(format!("making {}", directory.display())).because(e))?;
         let failed = |error: Error| error.at("keeping a copy of the bundle").hint("the bundle is as it was");
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.map_err(|e| failed(Error::new(format!("making {}", directory.display())).because(e)))?;
         let copy = Temporary::write(&path, &bytes, None).map_err(failed)?;
         copy.rename().and_then(|()| sync_directory(&path)).map_err(failed)?;
         Ok(path)

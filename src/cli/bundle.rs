@@ -77,8 +77,10 @@ struct Opened {
 /// Opens the bundle. An older one, or another in its place, is refused before anybody types into it or reads from it.
 fn open(shared: &Shared) -> Result<Opened> {
     let path = shared.project()?.bundle;
+    // Looked at first: what somebody else saves while we open it is not older than what we open.
+    let last_seen = LastSeen::of(&path);
     let (file, bundle) = BundleFile::open(&path, &unlock::unlock(shared, &path)?)?;
-    let last_seen = LastSeen::of(&path)?;
+    let last_seen = last_seen?;
     last_seen.check(&bundle)?;
     under_way::note(bundle.rotation(), &path);
     Ok(Opened { file, bundle, last_seen })

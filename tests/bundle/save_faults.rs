@@ -135,9 +135,9 @@ impl<'a> Traced<'a> {
         Self { room, args, stdin, before, calls }
     }
 
-    /// Kills it at each of these calls.
-    fn kill_at(&self, is_meant: impl Fn(&str) -> bool, check: impl Fn(&str, Option<&Said>)) -> usize {
-        let points: Vec<_> = self.calls.iter().filter(|(name, _)| is_meant(name)).collect();
+    /// Kills it at each of these calls: by their names, and their numbers among those of the name.
+    fn kill_at(&self, is_meant: impl Fn(&str, usize) -> bool, check: impl Fn(&str, Option<&Said>)) -> usize {
+        let points: Vec<_> = self.calls.iter().filter(|(name, count)| is_meant(name, *count)).collect();
         for (name, count) in &points {
             let at = format!("killed at {name} {count}");
             let said = self.inject(name, &format!("signal=SIGKILL:when={count}"));
@@ -201,7 +201,7 @@ fn a_set_is_whole_or_not_at_all_at_every_call() {
             "{at}"
         );
     };
-    assert!(traced.kill_at(|_| true, check) >= 30);
+    assert!(traced.kill_at(|_, _| true, check) >= 30);
     traced.fail_at(&FAILING, &["ENOSPC", "EIO", "EDQUOT"], check);
 }
 
@@ -231,7 +231,7 @@ fn a_new_bundle_is_there_whole_or_not_at_all() {
         room.feed(&["bundle", "set", "aws.ID"], b"2").ok();
         assert_eq!(room.names(), ["aws.env", "key", "secrets.age"], "{at}");
     };
-    assert!(traced.kill_at(|_| true, check) >= 10);
+    assert!(traced.kill_at(|_, _| true, check) >= 10);
     traced.fail_at(&FAILING, &["ENOSPC", "EIO"], check);
 }
 
@@ -295,7 +295,58 @@ fn a_removal_is_whole_or_not_at_all_at_every_call() {
         let names = [room.names(), names_in(&room.path("backups/bundle"))].concat();
         assert!(!names.iter().any(|name| name.ends_with(".tmp")), "{at}: {names:?}");
     };
-    assert!(traced.kill_at(|_| true, check) >= 60);
+    assert!(traced.kill_at(|_, _| true, check) >= 60);
     traced.fail_at(&FAILING, &["ENOSPC"], check);
     traced.fail_at(&["write", "fsync", "rename"], &["EIO", "EDQUOT"], check);
+}
+
+/// A bundle that a password opens through `vault-identity.age`, and a key that is not at hand.
+fn with_password() -> Room {
+    let room = Room::empty();
+    fs::rename(room.path("key"), room.path("alice")).unwrap();
+    room.put_private("old", b"das alte Wort\n");
+    room.put_private("new", b"das neue Wort\n");
+    room.put("in/aws.env", &format!("SECRET={POISON}\n"));
+    let text = fs::read_to_string(room.path("alice")).unwrap();
+    let alice = text.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap();
+    room.run(&["bundle", "create", "in", "--password-file", "old"]).ok();
+    fs::remove_dir_all(room.path("in")).unwrap();
+    room.run(&["bundle", "recipients", "add", "alice", alice, "--password-file", "old"]).ok();
+    room
+}
+
+/// Each run of these takes seconds, so it is killed only where a file takes another's place, and failed only before the bundle does.
+#[test]
+fn a_new_password_leaves_one_of_the_two_that_opens() {
+    if !can_trace() {
+        return;
+    }
+    let room = with_password();
+    let rekey = ["bundle", "rekey", "--password-file", "old", "--new-password-file", "new"];
+    let mut traced = Traced::new(&room, &rekey, b"");
+    let is_rename = |(name, _): &&(String, usize)| name.starts_with("rename");
+    let renames = traced.calls.iter().filter(is_rename).count();
+    assert_eq!(renames, 7, "a copy, the identity, the bundle, the identity, the copy, and two of what is remembered");
+    let opens = |word: &str| room.run(&["bundle", "check", "--password-file", word]).code == 0;
+    let check = |at: &str, _: Option<&Said>| {
+        assert_sealed(&room, &["alice", "old", "new"]);
+        let (new, old) = (opens("new"), opens("old"));
+        assert_eq!((new, old), if at.ends_with(" 2") { (false, true) } else { (true, false) }, "{at}");
+        assert!(copies(&room).iter().all(|copy| super::save_faults::opens(&room, "alice", copy)), "{at}");
+        if at.ends_with(" 3") {
+            // Killed when only the identity was there: with the new password it goes on.
+            room.run(&["bundle", "rekey", "--password-file", "new", "--new-password-file", "new"]).ok();
+            assert!(opens("new") && !opens("old"), "{at}");
+            let names = [room.names(), names_in(&room.path("backups/bundle"))].concat();
+            assert!(!names.iter().any(|name| name.ends_with(".tmp")), "{at}: {names:?}");
+        }
+    };
+    traced.kill_at(|name, count| name.starts_with("rename") && (2..=5).contains(&count), check);
+    // The bundle takes its place at the third rename; where one fails until then, all of it is as it was.
+    let third = traced.calls.iter().enumerate().filter(|(_, (name, _))| name.starts_with("rename")).nth(2).unwrap().0;
+    traced.calls.truncate(third + 1);
+    traced.fail_at(&["rename"], &["ENOSPC"], |at, said| {
+        assert_eq!(said.unwrap().code, 1, "{at}");
+        assert!(traced.before.is_as_it_was(&room), "{at}: {:?}", room.names());
+    });
 }

@@ -52,16 +52,19 @@ fn who_leaves_is_worked_off() {
     assert!(status.contains("exposed: bob (age1") && status.contains(&line), "{status}");
     assert!(status.contains("rotate them: distribute rotate --compromised bob"), "{status}");
 
+    let audited = |word: &str| ws.run(&["audit"]).stdout.contains(word);
+    assert!(audited("the one from before keys were made anew"));
     // The next deploy brings what he could read of the host's own keys, and touches nothing else.
     let before = ws.web1().snapshot();
+    assert!(!before.keys().any(|path| path.contains("..kept-")), "what was ours is not kept as a stranger's");
     let report = ws.deploy();
     assert_eq!(changes(&report, "web1"), Vec::<String>::new(), "{report:#}");
-    let allowed = ["", "/vault-password", "/backups", "/backups/key.age"];
+    let allowed = ["", "/.distribute", "/vault-password", "/backups", "/backups/key.age"];
     let touched = touched(&ws, &before);
-    let is_kept = |path: &str| path == "/secrets" || path == "/.distribute" || path.starts_with("/secrets/..kept-");
-    assert!(touched.iter().all(|path| allowed.contains(&&**path) || is_kept(path)), "{touched:?}");
+    assert!(touched.iter().all(|path| allowed.contains(&&**path)), "{touched:?}");
     let (new_password, new_key) = (ws.web1().read(&password), fs::read(ws.web1().path(&key)).unwrap());
     assert!(new_password != old_password && new_key != old_key, "{touched:?}");
+    assert!(!audited("from before keys were made anew"));
     let snapshot = ws.web1().snapshot();
     ws.deploy();
     assert!(ws.web1().snapshot() == snapshot, "once is enough");

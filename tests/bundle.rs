@@ -27,12 +27,22 @@ mod key_pairs;
 mod keys_and_passwords;
 #[path = "bundle/log.rs"]
 mod log;
+#[path = "bundle/password_holders.rs"]
+mod password_holders;
 #[path = "bundle/people.rs"]
 mod people;
+#[path = "bundle/places_in_trouble.rs"]
+mod places_in_trouble;
+#[path = "bundle/plugins.rs"]
+mod plugins;
+#[path = "bundle/recipients.rs"]
+mod recipients;
 #[path = "bundle/room.rs"]
 mod room;
 #[path = "bundle/run.rs"]
 mod run;
+#[path = "bundle/save_faults.rs"]
+mod save_faults;
 #[path = "bundle/saves.rs"]
 mod saves;
 #[path = "support/sealers.rs"]

@@ -4,7 +4,7 @@ use super::file::BundleFile;
 use super::opened::Bundle;
 use super::sealed::Sealed;
 use super::unlock::Unlock;
-use crate::words::{Error, Result, RunId, Temporary, sync_directory};
+use crate::words::{Error, Result, RunId, Temporary, sweep, sync_directory};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,11 @@ impl BundleFile {
         let bytes = self.bytes()?;
         let path = self.place_of_copy(name);
         let directory = path.parent().expect("it lies in a directory");
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-        made.map_err(|e| Error::new(format!("making {}", directory.display())).because(e))?;
         let failed = |error: Error| error.at("keeping a copy of the bundle").hint("the bundle is as it was");
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.map_err(|e| failed(Error::new(format!("making {}", directory.display())).because(e)))?;
         let copy = Temporary::write(&path, &bytes, None).map_err(failed)?;
-        copy.rename()?;
-        sync_directory(&path)?;
+        copy.rename().and_then(|()| sync_directory(&path)).map_err(failed)?;
         Ok(path)
     }
 
@@ -67,6 +66,18 @@ impl BundleFile {
             sync_directory(&path)
         };
         reseal().map_err(|error| error.at(path.display()))
+    }
+
+    /// Removes what was left of copies whose writing was killed; called while nobody else saves the bundle.
+    pub fn sweep_copies(&self) {
+        let directory = self.path().with_file_name("backups").join("bundle");
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let copy = name.to_str().and_then(|name| name.strip_prefix('.')?.split_once(".age.")).map(|(copy, _)| copy);
+            if let Some(copy) = copy {
+                sweep(&entry.path().with_file_name(format!("{copy}.age")));
+            }
+        }
     }
 
     /// Removes a copy for good.

@@ -83,7 +83,7 @@ impl BundleFile {
         }
         file.hash = hash(&bytes);
         bundle.saved(next);
-        sync_directory(path)?;
+        sync_directory(path).map_err(|error| error.at("it was saved"))?;
         Ok(file)
     }
 
@@ -122,11 +122,32 @@ impl BundleFile {
 
     /// Seals what changed as the next generation. False, and nothing is written, when nothing changed.
     pub fn save(&mut self, bundle: &mut Bundle) -> Result<bool> {
+        self.save_beside(bundle, |_| Ok(()), |_| ())
+    }
+
+    /// The same where something lies beside the bundle that has to fit it. `first` changes that once nobody else can save any more, and `undo`
+    /// takes it back when the bundle stays as it was.
+    pub fn save_beside(
+        &mut self,
+        bundle: &mut Bundle,
+        first: impl FnOnce(&Self) -> Result<()>,
+        undo: impl FnOnce(&Self),
+    ) -> Result<bool> {
         if !bundle.is_changed() {
             return Ok(false);
         }
-        self.save_here(bundle).map_err(|error| error.at(self.path.display()))?;
+        self.save_here(bundle, first, undo).map_err(|error| error.at(self.path.display()))?;
         Ok(true)
+    }
+
+    /// Does something beside the bundle while nobody else saves it.
+    ///
+    /// # Errors
+    /// When somebody else has saved it since, or does so right now; then nothing was done.
+    pub fn beside<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _lock = lock(&self.path)?;
+        self.is_still_the_same()?;
+        act()
     }
 
     /// Would `save` refuse this at once? Nothing is sealed or written.
@@ -138,21 +159,35 @@ impl BundleFile {
         refused.and_then(|()| self.is_still_the_same()).map_err(|error| error.at(self.path.display()))
     }
 
-    fn save_here(&mut self, bundle: &mut Bundle) -> Result<()> {
+    fn save_here(
+        &mut self,
+        bundle: &mut Bundle,
+        first: impl FnOnce(&Self) -> Result<()>,
+        undo: impl FnOnce(&Self),
+    ) -> Result<()> {
         refuse_link(&self.path)?;
         self.refuse_unsealable(bundle)?;
         let old = lock(&self.path)?;
         self.is_still_the_same()?;
+        let saved = first(self).and_then(|()| self.replace(bundle, &old));
+        // What failed after the rename finds a bundle that was saved.
+        if saved.is_err() && bundle.is_changed() {
+            undo(self);
+        }
+        saved
+    }
+
+    fn replace(&mut self, bundle: &mut Bundle, old: &File) -> Result<()> {
         sweep(&self.path);
         let (next, bytes) = self.sealed(bundle)?;
-        let temporary = Temporary::write(&self.path, &bytes, Some(&old)).map_err(as_it_was)?;
+        let temporary = Temporary::write(&self.path, &bytes, Some(old)).map_err(as_it_was)?;
         self.prove(&temporary, bundle, next)?;
         // Again: sealing takes seconds, and git does not ask for our lock.
         self.is_still_the_same()?;
         temporary.rename()?;
         self.hash = hash(&bytes);
         bundle.saved(next);
-        sync_directory(&self.path)
+        sync_directory(&self.path).map_err(|error| error.at("it was saved"))
     }
 
     /// Refuses a file that somebody else has written since it was opened.

@@ -6,9 +6,10 @@ mod env_lines;
 mod needles;
 mod scanner;
 
-use super::blob::{is_sealed, sealed_with};
 use super::layout::Place;
 use super::opened::Bundle;
+use super::sealed::is_age_file;
+use super::sealed_content::sealed_with;
 use crate::words::{KeyName, Result, Secret};
 use flate2::read::GzDecoder;
 use needles::Needles;
@@ -100,7 +101,7 @@ impl Guard {
         if base.ends_with(".age") {
             return not_sealed(head).map(whole).unwrap_or_default();
         }
-        if base == "vault-password" && !head.is_empty() && !is_sealed(head) {
+        if base == "vault-password" && !head.is_empty() && !is_age_file(head) {
             return whole("a password file".to_owned());
         }
         if let Some(what) = unsealed_bundle(head) {
@@ -112,7 +113,7 @@ impl Guard {
 
 /// A file that says by its name that it is sealed, and is not. What lies elsewhere, as Git LFS has it, is nobody's secret.
 fn not_sealed(head: &[u8]) -> Option<String> {
-    if head.starts_with(b"version https://git-lfs") || (is_sealed(head) && head.len() == HEAD) {
+    if head.starts_with(b"version https://git-lfs") || (is_age_file(head) && head.len() == HEAD) {
         return None;
     }
     let refused: Result<_> = sealed_with(head);

@@ -108,6 +108,9 @@ impl SshIdentity {
         let question = format!("passphrase of {}", unlocking.place);
         match unlocking.person.hidden(&question) {
             Some(answer) => open(&answer).ok_or_else(|| Refusal::Trouble("that is not its passphrase".to_owned())),
+            None if !unlocking.passphrases.is_empty() => Err(Refusal::Trouble(
+                "it is locked, and no passphrase at hand unlocks it: DISTRIBUTE_SSH_PASSPHRASE_FILE, or the password".to_owned(),
+            )),
             None => Err(Refusal::Trouble(
                 "it is locked with a passphrase: name a file that holds it in DISTRIBUTE_SSH_PASSPHRASE_FILE, or be at a terminal".to_owned(),
             )),

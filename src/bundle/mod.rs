@@ -3,8 +3,9 @@
 //! Inwards: [`BundleFile`] (the file) · `sealed` (age) · `archive` (the gzipped tar) · `layout` (what may lie in it) ·
 //! `record` (bundle.toml) · [`EnvFile`] · [`Bundle`] (all of it as values).
 
+#[cfg(test)]
+mod age_vectors;
 mod archive;
-mod blob;
 mod change;
 mod copies;
 mod difference;
@@ -35,7 +36,6 @@ mod sealed;
 mod sealed_content;
 mod unlock;
 
-pub use blob::{is_sealed, sealed_with};
 pub use change::{Change, What};
 pub use copies::copies_beside;
 pub use difference::{Changed, Difference};
@@ -55,6 +55,6 @@ pub use recipient::Recipient;
 pub use record::{Enrolment, Metadata};
 pub use recovery::{BackupKey, Circumstances, Keepsake, Missing, Recovery, RemainingFile, Remains, Written};
 pub use rotation::{OldValues, Revocation, Rotation, Turn};
-pub use sealed::{identities, identity_text, seal_identity};
-pub use sealed_content::SealedContent;
+pub use sealed::{identities, identity_text, is_age_file, seal_identity};
+pub use sealed_content::{SealedContent, open_sealed, sealed_with};
 pub use unlock::{OpenedBy, Unlock};

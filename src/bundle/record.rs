@@ -47,6 +47,9 @@ pub struct Record {
     /// Who lost access, and what he could read, the first first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exposures: Vec<Exposure>,
+    /// Hashes of what was put beside the sets of hosts before keys were made anew, so that it is known there as ours; the first first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_files: Vec<String>,
     #[serde(flatten)]
     pub(super) other: BTreeMap<String, toml::Value>,
 }
@@ -123,6 +126,7 @@ impl Default for Record {
             rotation: None,
             revocations: Vec::new(),
             exposures: Vec::new(),
+            former_files: Vec::new(),
             other: BTreeMap::new(),
         }
     }

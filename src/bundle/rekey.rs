@@ -5,9 +5,13 @@ use super::recipient::Recipient;
 use super::sealed::{identities, identity_text};
 use crate::words::{Error, Result, Secret, nearest};
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 
 /// Former backup keys that are kept, so that old backups still open.
 const FORMER: usize = 20;
+/// Files of hosts that are known as former ones of ours. One that is forgotten is kept there, as a stranger's would be.
+const FORMER_FILES: usize = 1000;
 
 impl Bundle {
     /// Adds one who can open it from the next save on. False when he could already, under this name.
@@ -81,9 +85,9 @@ impl Bundle {
         while self.former_backup_keys.len() > FORMER {
             self.former_backup_keys.pop_first();
         }
-        for key in self.host_keys.values_mut() {
-            *key = new_identity();
-        }
+        let former: Vec<Secret> =
+            self.host_keys.values_mut().map(|key| std::mem::replace(key, new_identity())).collect();
+        former.iter().for_each(|key| self.note_former(key));
         self.reseal_backup_key();
     }
 
@@ -103,8 +107,21 @@ impl Bundle {
 
     /// The next save locks it anew: `key.age` is for whom the bundle is for.
     pub fn reseal_backup_key(&mut self) {
-        self.locked_backup_key = None;
+        if let Some(former) = self.locked_backup_key.take() {
+            self.note_former(&former);
+        }
         self.is_changed = true;
+    }
+
+    fn note_former(&mut self, file: &Secret) {
+        let known = &mut self.record.former_files;
+        known.push(HEXLOWER.encode(&Sha256::digest(file.expose())));
+        known.drain(..known.len().saturating_sub(FORMER_FILES));
+    }
+
+    /// Hashes (SHA-256, in hex) of what was put on hosts as their own password and `key.age` before these were made anew.
+    pub fn former_files(&self) -> impl Iterator<Item = &str> {
+        self.record.former_files.iter().map(String::as_str)
     }
 
     fn no_such_recipient(&self, text: &str) -> Error {

@@ -185,7 +185,9 @@ impl Kind {
     /// When it is no recipient, or of a kind that cannot be used.
     pub fn of(text: &str) -> Result<Self> {
         let shown = printable(text.as_bytes(), 80);
-        if text.contains("AGE-SECRET-KEY-") || text.contains("PRIVATE KEY") || text.starts_with("AGE-PLUGIN-") {
+        // In any case: Bech32 allows both.
+        let upper = text.to_ascii_uppercase();
+        if ["AGE-SECRET-KEY-", "PRIVATE KEY", "AGE-PLUGIN-"].iter().any(|mark| upper.contains(mark)) {
             return Err(secret_as_recipient());
         }
         // The second `1` matters: an ordinary key may go on with `pq` by chance, but holds no other 1.

@@ -162,17 +162,14 @@ impl Unlock {
 
     /// Could one of the identities at hand open what is sealed to these? A plugin's is believed to.
     pub fn could_open(&self, recipients: &[Recipient]) -> bool {
-        let keys = self.identities.iter().flat_map(|(_, content)| self.keys(content).unwrap_or_default());
-        keys.into_iter().any(|key| match key.recipient() {
+        // Those that cost nothing first.
+        let (locked, clear): (Vec<_>, Vec<_>) =
+            self.identities.iter().map(|(_, content)| content).partition(|content| is_age_file(content.expose()));
+        let mut keys = clear.into_iter().chain(locked).flat_map(|content| self.keys(content).unwrap_or_default());
+        keys.any(|key| match key.recipient() {
             Some(own) => recipients.iter().any(|one| one.key == own.key),
             None => recipients.iter().any(Recipient::is_of_plugin),
         })
-    }
-
-    /// Opens an age file that is no bundle, such as the data key in a file of SOPS.
-    pub fn open_file(&self, bytes: &[u8]) -> Result<Secret> {
-        let (mut clear, _) = self.open(&Sealed::read(bytes)?)?;
-        Ok(Secret::new(std::mem::take(&mut *clear)))
     }
 
     /// Opens a sealed file with whatever fits, or says of each why it did not.

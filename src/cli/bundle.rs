@@ -127,8 +127,10 @@ struct Opened {
 /// Opens the bundle. An older one, or another in its place, is refused before anybody types into it or reads from it.
 fn open(shared: &Shared) -> Result<Opened> {
     let path = shared.project()?.bundle;
+    // Looked at first: what somebody else saves while we open it is not older than what we open.
+    let last_seen = LastSeen::of(&path);
     let (file, bundle) = BundleFile::open(&path, &unlock::unlock(shared, &path)?)?;
-    let last_seen = LastSeen::of(&path)?;
+    let last_seen = last_seen?;
     last_seen.check(&bundle)?;
     under_way::note(bundle.rotation(), &path);
     Ok(Opened { file, bundle, last_seen })
@@ -136,12 +138,26 @@ fn open(shared: &Shared) -> Result<Opened> {
 
 /// Saves what changed; only then says what that was, and which generation it became. The fields are those of the JSON report.
 fn save(opened: &mut Opened, what: &str, fields: Value, shared: &Shared) -> Result<()> {
-    let Opened { file, bundle, last_seen } = opened;
+    let is_saved = store(opened, (|_| Ok(()), |_| ()), shared)?;
+    tell(opened, is_saved, what, fields, shared)
+}
+
+/// Saves what changed, unless with `--check`. Where something lies beside the bundle that has to fit it: what comes first, and what undoes that.
+fn store(
+    opened: &mut Opened,
+    (first, undo): (impl FnOnce(&BundleFile) -> Result<()>, impl FnOnce(&BundleFile)),
+    shared: &Shared,
+) -> Result<bool> {
+    let Opened { file, bundle, .. } = opened;
     if let Some(rotation) = bundle.rotation().filter(|_| bundle.is_changed()) {
         return Err(under_way::refusal(rotation, file.path()));
     }
     file.could_save(bundle)?;
-    let is_saved = !shared.check && file.save(bundle)?;
+    Ok(!shared.check && file.save_beside(bundle, first, undo)?)
+}
+
+fn tell(opened: &mut Opened, is_saved: bool, what: &str, fields: Value, shared: &Shared) -> Result<()> {
+    let Opened { file, bundle, last_seen } = opened;
     if is_saved {
         last_seen.record_saved(bundle)?;
     }

@@ -132,6 +132,8 @@ impl Sources {
         let (inventory, playbook, hosts) = named(shared, &project)?;
         let unlock = unlock(shared, &project.bundle)?;
         let started = Instant::now();
+        // Looked at first: what somebody else saves while we open it is not older than what we open.
+        let seen = LastSeen::of(&project.bundle);
         let (opened, login) = std::thread::scope(|scope| {
             // Beside the second that the password takes: locked keys take their time too.
             let named = hosts.iter().filter_map(|name| inventory.host(name));
@@ -141,7 +143,7 @@ impl Sources {
         let (file, bundle) = opened?;
         let login = login?;
         shared.detail(format_args!("{}: opened in {:.1} s", project.bundle.display(), started.elapsed().as_secs_f64()));
-        let mut last_seen = LastSeen::of(&project.bundle)?;
+        let mut last_seen = seen?;
         last_seen.check(&bundle)?;
         if !shared.check {
             last_seen.record(&bundle)?;

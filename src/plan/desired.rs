@@ -29,6 +29,8 @@ pub struct DesiredSet {
     pub vault_password: Secret,
     /// What opens the backups, itself locked.
     pub key_age: Secret,
+    /// Hashes of former ones of both, which are ours all the same.
+    pub former: BTreeSet<String>,
 }
 
 /// A service of the set, and what is to happen when its files change.
@@ -101,6 +103,7 @@ impl DesiredSet {
             // A host without an identity was never set up; the enrolment check says so before this is used.
             vault_password: identity.unwrap_or_else(|| Secret::new(Vec::new())),
             key_age: Secret::new(bundle.key_age()?.to_vec()),
+            former: bundle.former_files().map(str::to_owned).collect(),
         })
     }
 
@@ -116,6 +119,7 @@ impl DesiredSet {
             files: Vec::new(),
             vault_password: Secret::new(Vec::new()),
             key_age: Secret::new(Vec::new()),
+            former: BTreeSet::new(),
         }
     }
 

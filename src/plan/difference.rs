@@ -287,6 +287,11 @@ impl Difference<'_> {
             && self.facts.hashes.get(path) == Some(&super::desired::sha256(content.expose()))
     }
 
+    /// Is it what we put there before keys were made anew?
+    pub fn is_former(&self, path: &str) -> bool {
+        self.facts.hashes.get(path).is_some_and(|hash| self.want.former.contains(hash))
+    }
+
     /// And with the right mode?
     pub fn is_right(&self, path: &str, content: &Secret) -> bool {
         self.is_same(path, content) && self.facts.entries.get(path).is_some_and(|stat| stat.mode == policy::FILE)
@@ -334,7 +339,10 @@ impl Difference<'_> {
             .admin_files()
             .into_iter()
             .filter(|(path, content)| self.facts.entries.contains_key(*path) && !self.is_same(path, content));
-        files.map(|(path, _)| self.at_root(Rule::Drift, path, "our file", "something else in its place"))
+        files.map(|(path, _)| match self.is_former(path) {
+            true => self.at_root(Rule::Drift, path, "our file", "the one from before keys were made anew"),
+            false => self.at_root(Rule::Drift, path, "our file", "something else in its place"),
+        })
     }
 
     fn at_root(&self, rule: Rule, path: &str, expected: &str, found: &str) -> Finding {

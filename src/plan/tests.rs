@@ -33,6 +33,7 @@ pub(super) fn want(files: &[(&str, &str)]) -> DesiredSet {
         access,
         vault_password: Secret::new(*b"host"),
         key_age: Secret::new(*b"key"),
+        former: ["former-key-hash".to_owned()].into(),
     }
 }
 

@@ -166,6 +166,7 @@ impl<'a> Builder<'a> {
             let kept = format!("secrets/{kept}/{name}");
             match self.is.facts.entries.get(path) {
                 Some(_) if self.is.is_same(path, content) => {}
+                Some(stat) if stat.is_file() && self.is.is_former(path) => {}
                 Some(stat) if stat.is_file() => keeping.push(Step::Keep { path: path.to_owned(), kept }),
                 Some(_) => keeping.push(Step::Move { path: path.to_owned(), kept }),
                 None => {}

@@ -104,7 +104,7 @@ fn parent(path: &Path) -> &Path {
 /// Puts the rename of this file on the disk.
 pub fn sync_directory(path: &Path) -> Result<()> {
     let synced = File::open(parent(path)).and_then(|directory| directory.sync_all());
-    synced.map_err(|e| Error::new("it was saved, but its directory could not be synced").because(e))
+    synced.map_err(|e| Error::new("its directory could not be synced").because(e))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `Room`: a directory with a key and a bundle sealed to it, and a home of its own.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -83,6 +83,11 @@ impl Room {
             .unwrap();
     }
 
+    /// Where the program keeps what it remembers.
+    pub fn state(&self) -> &Path {
+        self.state.path()
+    }
+
     pub fn chmod(&self, name: &str, mode: u32) {
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
@@ -133,6 +138,67 @@ impl Room {
 
     pub fn edit(&self, args: &[&str], editor: &str) -> Said {
         self.run_with(args, b"", &[("EDITOR", editor)])
+    }
+
+    /// Under another program, such as strace.
+    pub fn run_under(&self, program: &[&str], args: &[&str], stdin: &[u8]) -> Said {
+        let plain = self.command(args);
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(plain.get_program()).args(plain.get_args());
+        command.current_dir(&self.directory).env_clear();
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        said(&mut command, stdin)
+    }
+
+    /// On a terminal of its own: waits for each question in turn, and presses these keys. All that it said is in stdout. `None` without script(1).
+    pub fn on_terminal(&self, args: &[&str], answers: &[(&str, &str)]) -> Option<Said> {
+        self.on_terminal_with(args, answers, &[])
+    }
+
+    pub fn on_terminal_with(&self, args: &[&str], answers: &[(&str, &str)], vars: &[(&str, &str)]) -> Option<Said> {
+        let plain = self.command(args);
+        let line = format!("{} {}", env!("CARGO_BIN_EXE_distribute"), args.join(" "));
+        let mut command = Command::new("script");
+        command.args(["-qefc", &line, "/dev/null"]).current_dir(&self.directory).env_clear().env("SHELL", "/bin/sh");
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.envs(vars.iter().copied());
+        let mut child = match command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
+            Ok(child) => child,
+            Err(_) => {
+                eprintln!("skipped: there is no script(1) to make a terminal");
+                return None;
+            }
+        };
+        let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let (mut shown, mut seen) = (Vec::new(), 0);
+        let mut read = |shown: &mut Vec<u8>| {
+            let mut piece = [0; 4096];
+            let count = screen.read(&mut piece).unwrap_or(0);
+            shown.extend_from_slice(&piece[..count]);
+            count > 0
+        };
+        for (question, answer) in answers {
+            while !String::from_utf8_lossy(&shown[seen..]).contains(question) {
+                assert!(read(&mut shown), "{question}: {}", String::from_utf8_lossy(&shown));
+            }
+            seen = shown.len();
+            keys.write_all(answer.as_bytes()).unwrap();
+        }
+        while read(&mut shown) {}
+        let code = child.wait().unwrap().code().unwrap_or(-1);
+        Some(Said { stdout: String::from_utf8_lossy(&shown).into_owned(), stderr: String::new(), code })
+    }
+
+    /// A second person's key, in a file of this name; gives its public half.
+    pub fn keygen(&self, name: &str) -> String {
+        self.run(&["keygen", "-o", name]).ok().stdout.trim().to_owned()
+    }
+
+    /// Another program in the room; `None` if it is not here.
+    pub fn other(&self, program: &str, args: &[&str], stdin: &[u8]) -> Option<Said> {
+        let found = Command::new("sh").args(["-c", "command -v \"$0\" >/dev/null", program]).status();
+        let mut command = Command::new(program);
+        found.is_ok_and(|found| found.success()).then(|| said(command.args(args).current_dir(&self.directory), stdin))
     }
 
     pub fn run_with(&self, args: &[&str], stdin: &[u8], vars: &[(&str, &str)]) -> Said {

@@ -34,6 +34,7 @@ mod contract;
 mod drill;
 mod enrolment;
 mod example;
+mod exposure;
 mod fleet_in_use;
 mod formats;
 mod interrupt;

@@ -2,7 +2,7 @@
 
 use super::Opened;
 use super::password_identity::PasswordIdentity;
-use crate::bundle::{OpenedBy, Recipient, Unlock};
+use crate::bundle::{BundleFile, OpenedBy, Recipient, Unlock};
 use crate::cli::confirm::Consent;
 use crate::cli::fleet::Moment;
 use crate::cli::shared::{print_note, print_result};
@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// The recipient that stands for everybody who knows the password.
-const PASSWORD: &str = "password";
+pub const PASSWORD: &str = "password";
+const OLD_FILES: &str =
+    "who lost access can still read what git has of the bundle, with his old key: rotate what he could read";
 
 /// What is to change.
 #[derive(Default)]
@@ -48,6 +50,8 @@ pub struct Access<'a> {
     identity: Option<PasswordIdentity>,
     is_password_new: bool,
     moment: Moment,
+    /// Are copies sealed anew too, also when nobody loses access? After a removal that was killed they are still as they were.
+    is_rekey: bool,
     shared: &'a Shared,
 }
 
@@ -85,12 +89,14 @@ impl<'a> Access<'a> {
             identity: None,
             is_password_new: false,
             moment,
+            is_rekey: false,
             shared,
         })
     }
 
     fn apply(&mut self, change: Change) -> Result<()> {
         let now = self.moment.now;
+        self.is_rekey = change.is_rekey;
         let is_new_password = change.new_password.is_some() || change.is_password_only || self.needs_password(&change);
         let password = if is_new_password { Some(new_password(change.new_password.as_ref())?) } else { None };
         if change.is_password_only {
@@ -202,55 +208,58 @@ impl<'a> Access<'a> {
     fn save(mut self, command: &str) -> Result<()> {
         let exposed = ExposureReport::all(&self.opened.bundle).split_off(self.exposures);
         let (lines, fields) = (self.lines(), self.fields(command, &exposed));
-        let (is_written, is_loss) = (self.opened.bundle.is_changed() && !self.shared.check, self.is_loss());
-        if is_written {
-            self.begin()?;
+        let is_loss = self.is_loss();
+        let copy = is_loss.then(|| RunId::new(self.opened.bundle.generation(), self.moment.now, self.moment.random));
+        let (identity, shared) = (self.identity.as_ref(), self.shared);
+        let first = |file: &BundleFile| begin(file, identity, copy.as_ref());
+        let undo = |file: &BundleFile| take_back(file, identity, copy.as_ref(), shared);
+        let is_saved = super::store(&mut self.opened, (first, undo), shared)?;
+        let told = super::tell(&mut self.opened, is_saved, &lines.join("\n"), fields, shared);
+        let texts = exposed.iter().filter(|_| !shared.is_json()).map(exposure_text);
+        let told = told.and_then(|()| texts.into_iter().try_for_each(|text| print_result(&text)));
+        // Also when nobody reads what is told.
+        if is_saved {
+            self.finish(is_loss);
         }
-        super::save(&mut self.opened, &lines.join("\n"), fields, self.shared)?;
-        if !self.shared.is_json() {
-            exposed.iter().try_for_each(|one| print_result(&exposure_text(one)))?;
-        }
-        if is_written { self.finish(is_loss) } else { Ok(()) }
-    }
-
-    /// What must be there before the bundle is sealed to it.
-    fn begin(&self) -> Result<()> {
-        let Opened { file, bundle, .. } = &self.opened;
-        if let Some(rotation) = bundle.rotation() {
-            return Err(crate::cli::under_way::refusal(rotation, file.path()));
-        }
-        file.could_save(bundle)?;
-        if self.is_loss() {
-            file.keep_copy(&RunId::new(bundle.generation(), self.moment.now, self.moment.random))?;
-        }
-        self.identity.as_ref().map_or(Ok(()), PasswordIdentity::write_beside_former)
+        told
     }
 
     /// What goes once it is saved: the former identity, and access to the copies. The bundle is safe, so nothing here is an error.
-    fn finish(&self, is_loss: bool) -> Result<()> {
-        let Opened { file, bundle, .. } = &self.opened;
+    fn finish(&self, is_loss: bool) {
+        let file = &self.opened.file;
         let note = |error: Error| print_note(self.shared, &format!("note: {error}"));
         match &self.identity {
-            Some(identity) => identity.write().unwrap_or_else(note),
+            Some(identity) => file.beside(|| identity.write()).unwrap_or_else(note),
             None if self.lost().iter().any(|one| one.name() == PASSWORD) => {
                 let place = unlock::locked_identity(file.path());
                 print_note(self.shared, &format!("{} opens nothing any more: remove it", place.display()));
             }
             None => {}
         }
-        if !is_loss {
-            return Ok(());
+        if !is_loss && !self.is_rekey {
+            return;
         }
+        let count = file.beside(|| self.reseal_copies()).unwrap_or_else(|error| {
+            note(error);
+            0
+        });
+        if count > 0 {
+            print_note(self.shared, &format!("{} of the bundle in backups/bundle/ sealed anew", plural_copies(count)));
+        }
+        if is_loss {
+            print_note(self.shared, OLD_FILES);
+        }
+    }
+
+    /// How many there are that only those open now who open the bundle.
+    fn reseal_copies(&self) -> Result<usize> {
+        let Opened { file, bundle, .. } = &self.opened;
+        file.sweep_copies();
+        let note = |error: Error| print_note(self.shared, &format!("note: {error}"));
         let copies = file.copies()?;
         let resealed =
             copies.iter().filter(|(run, ..)| file.reseal_copy(run, bundle, &self.before).map_err(note).is_ok());
-        let count = resealed.count();
-        print_note(self.shared, &format!("{} of the bundle in backups/bundle/ sealed anew", plural_copies(count)));
-        print_note(
-            self.shared,
-            "who lost access can still read what git has of the bundle, with his old key: rotate what he could read",
-        );
-        Ok(())
+        Ok(resealed.count())
     }
 
     fn lines(&self) -> Vec<String> {
@@ -281,6 +290,25 @@ impl<'a> Access<'a> {
             "loses": self.lost().iter().map(shown).collect::<Vec<_>>(),
             "new_password": self.is_password_new, "exposures": exposures,
         })
+    }
+}
+
+/// What must be there before the bundle is sealed to it; nobody else saves it meanwhile.
+fn begin(file: &BundleFile, identity: Option<&PasswordIdentity>, copy: Option<&RunId>) -> Result<()> {
+    if let Some(copy) = copy {
+        file.sweep_copies();
+        file.keep_copy(copy)?;
+    }
+    identity.map_or(Ok(()), PasswordIdentity::write_beside_former)
+}
+
+/// The bundle stays as it was, and so does what lies beside it.
+fn take_back(file: &BundleFile, identity: Option<&PasswordIdentity>, copy: Option<&RunId>, shared: &Shared) {
+    if let Some(error) = identity.and_then(|identity| identity.take_back().err()) {
+        print_note(shared, &format!("note: {error}: the new password opens it, and the bundle"));
+    }
+    if let Some(copy) = copy {
+        file.forget_copy(copy);
     }
 }
 

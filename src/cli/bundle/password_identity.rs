@@ -2,9 +2,10 @@
 //! is locked, so it lies in git with the bundle.
 
 use crate::bundle::{Recipient, Unlock, identities, new_identity, seal_identity};
-use crate::words::{Error, Result, Secret, Temporary, sync_directory};
+use crate::words::{Error, Result, Secret, Temporary, sweep, sync_directory};
 use std::fs::File;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 /// An identity, and the password that is to lock it.
 pub struct PasswordIdentity {
@@ -15,6 +16,8 @@ pub struct PasswordIdentity {
     former: Option<Secret>,
     /// Is it what the file holds already?
     is_there: bool,
+    /// The file as it is now, if there is one.
+    original: Option<Vec<u8>>,
 }
 
 impl PasswordIdentity {
@@ -23,13 +26,14 @@ impl PasswordIdentity {
     /// # Errors
     /// When there is one that the old password does not open.
     pub fn new(place: PathBuf, password: Secret, old: Option<&Secret>) -> Result<Self> {
-        let there = place.symlink_metadata().is_ok();
-        let former = match old {
-            Some(old) if there => Some(opened(&place, old)?),
-            _ if there => return Err(foreign(&place)),
-            _ => None,
+        let original = bytes(&place)?;
+        // The new password opens it where it was changed before, and the bundle was not: that run was killed.
+        let by = |word: &Secret| opened(&place, word).ok();
+        let former = match original {
+            Some(_) => Some(old.and_then(by).or_else(|| by(&password)).ok_or_else(|| foreign(&place))?),
+            None => None,
         };
-        Ok(Self { place, text: new_identity(), password, former, is_there: false })
+        Ok(Self { place, text: new_identity(), password, former, is_there: false, original })
     }
 
     /// The one that is there for this password, or else a new one.
@@ -37,9 +41,10 @@ impl PasswordIdentity {
     /// # Errors
     /// When there is one that it does not open.
     pub fn keep(place: PathBuf, password: Secret) -> Result<Self> {
-        let is_there = place.symlink_metadata().is_ok();
+        let original = bytes(&place)?;
+        let is_there = original.is_some();
         let text = if is_there { opened(&place, &password)? } else { new_identity() };
-        Ok(Self { place, text, password, former: None, is_there })
+        Ok(Self { place, text, password, former: None, is_there, original })
     }
 
     /// What to seal to.
@@ -66,20 +71,53 @@ impl PasswordIdentity {
         if self.former.is_some() { self.put(&self.text) } else { Ok(()) }
     }
 
+    /// The bundle was not saved: the file as it was before.
+    ///
+    /// # Errors
+    /// When it cannot be written; then it is as it was for the save.
+    pub fn take_back(&self) -> Result<()> {
+        match &self.original {
+            _ if self.is_there || bytes(&self.place)? == self.original => Ok(()),
+            Some(original) => self.replace(original, |_| Ok(())),
+            None => {
+                std::fs::remove_file(&self.place).map_err(|e| Error::new(self.place.display().to_string()).because(e))
+            }
+        }
+    }
+
+    /// Opened once more before it takes the other's place: nobody who has the password alone has another way in.
     fn put(&self, text: &Secret) -> Result<()> {
         let locked = seal_identity(text, &self.password)?;
+        self.replace(locked.expose(), |written| match opened(&written.path, &self.password)? == *text {
+            true => Ok(()),
+            false => Err(Error::new("what was written is not what was meant")),
+        })
+    }
+
+    fn replace(&self, bytes: &[u8], prove: impl FnOnce(&Temporary) -> Result<()>) -> Result<()> {
+        sweep(&self.place);
         let old = File::open(&self.place).ok();
-        let written = Temporary::write(&self.place, locked.expose(), old.as_ref()).and_then(Temporary::rename);
-        written.and_then(|()| sync_directory(&self.place)).map_err(|error| error.at(self.place.display()))
+        let written = Temporary::write(&self.place, bytes, old.as_ref());
+        let proved = written.and_then(|written| prove(&written).and_then(|()| written.rename()));
+        proved.and_then(|()| sync_directory(&self.place)).map_err(|error| error.at(self.place.display()))
     }
 }
 
-fn opened(place: &PathBuf, password: &Secret) -> Result<Secret> {
+/// What the file holds, if there is one.
+fn bytes(place: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(place) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::new(place.display().to_string()).because(error)),
+    }
+}
+
+fn opened(place: &Path, password: &Secret) -> Result<Secret> {
     let locked = Unlock::new().password_given("the password", password.clone()).locked_identity_file(place)?;
     locked.first_identity().map_err(|_| foreign(place))
 }
 
-fn foreign(place: &std::path::Path) -> Error {
+fn foreign(place: &Path) -> Error {
     Error::new(format!("{}: it is there, and the password does not open it; nothing was changed", place.display()))
         .hint("it is the identity of whoever knows another password: move it away, or use that password")
 }

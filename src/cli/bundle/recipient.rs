@@ -1,5 +1,6 @@
 //! A recipient as people give one: the key itself or a file that holds it, with whose it is.
 
+use super::access::PASSWORD;
 use crate::bundle::Recipient;
 use crate::words::{Error, Result, plural};
 use chrono::Utc;
@@ -23,6 +24,9 @@ pub fn given(text: &str) -> Result<Recipient> {
 
 /// The recipient itself, or the file that holds it.
 pub fn labelled_as(label: &str, text: &str) -> Result<Recipient> {
+    if label == PASSWORD {
+        return Err(Error::new("`password` is whoever knows the password, not a label for a key; nothing was changed"));
+    }
     unlabelled(text)?.labelled(label, Utc::now())
 }
 

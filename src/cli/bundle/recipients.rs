@@ -27,7 +27,7 @@ struct Add {
     /// Whose key it is, such as alice or bob@example.com
     label: String,
     /// age1..., an SSH public key (ssh-ed25519, ssh-rsa), a plugin's age1name1..., or a file that holds one (alice.pub)
-    #[arg(allow_hyphen_values = true, num_args = 1.., required = true)]
+    #[arg(num_args = 1.., required = true)]
     recipient: Vec<String>,
 }
 

@@ -1,7 +1,7 @@
 //! `Place`: where a service's variables lie on this machine, and how they are read there.
 
 use super::Args;
-use crate::bundle::{Bundle, Scope, SealedContent, Unlock};
+use crate::bundle::{Bundle, Scope, SealedContent, Unlock, is_age_file};
 use crate::cli::last_seen::LastSeen;
 use crate::cli::{Shared, unlock};
 use crate::dialect::Dialect;
@@ -100,7 +100,7 @@ impl Place {
 
 fn file(path: &Path, service: &ServiceName, args: &Args, shared: &Shared) -> Result<Vec<(KeyName, Secret)>> {
     let bytes = content(path)?;
-    if !SealedContent::is_sealed(bytes.expose()) {
+    if !is_age_file(bytes.expose()) {
         return dialect(path, args).read(bytes.expose());
     }
     match SealedContent::open(bytes.expose(), &beside(path, shared)?)? {

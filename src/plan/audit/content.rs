@@ -87,9 +87,11 @@ impl Auditor<'_> {
     fn own_files(&mut self) {
         for (path, content) in self.is.want.admin_files() {
             if self.hash_of(path).is_some() && !self.is.is_same(path, content) {
-                let finding = Finding::new(Rule::Drift, self.path(path), "our file", "something else in its place");
-                let fix = format!("{} (what it replaces is kept)", self.deploy());
-                self.find(finding.mended_by(fix));
+                let (found, fix) = match self.is.is_former(path) {
+                    true => ("the one from before keys were made anew", self.deploy()),
+                    false => ("something else in its place", format!("{} (what it replaces is kept)", self.deploy())),
+                };
+                self.find(Finding::new(Rule::Drift, self.path(path), "our file", found).mended_by(fix));
             }
         }
     }

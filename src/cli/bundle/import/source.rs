@@ -1,7 +1,7 @@
 //! `Source`: one file that is imported: read once, with what it is and what is in it.
 
 use super::Args;
-use crate::bundle::Unlock;
+use crate::bundle::{Unlock, open_sealed};
 use crate::import::{Contents, VaultPasswords, ansible, clear_env, sops};
 use crate::words::{Error, Mode, Result, Secret};
 use nix::libc;
@@ -99,7 +99,7 @@ fn contents(format: Format, bytes: &[u8], manner: &Manner) -> Result<Contents> {
         Format::Sops => {
             let form = sops::form(bytes).ok_or_else(|| Error::new("it has no marks of SOPS"))?;
             let open = |sealed: &[u8]| {
-                manner.unlock.open_file(sealed).map_err(|error| error.hint("or SOPS_AGE_KEY_FILE, as for SOPS"))
+                open_sealed(sealed, manner.unlock).map_err(|error| error.hint("or SOPS_AGE_KEY_FILE, as for SOPS"))
             };
             sops::read(bytes, form, &sops::Manner { with_clear, is_whole, dialect }, &open)
         }

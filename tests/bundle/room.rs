@@ -107,11 +107,6 @@ impl Room {
         report["generation"].as_u64().unwrap()
     }
 
-    /// What the program remembers of bundles.
-    pub fn state(&self) -> PathBuf {
-        fs::canonicalize(&self.state).unwrap()
-    }
-
     /// The names in the directory, sorted.
     pub fn names(&self) -> Vec<String> {
         names_in(self.directory.path())

@@ -61,7 +61,7 @@ impl WatchedEdit {
         let is_ours = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             is_memory(path)
-                || path.starts_with(room.state())
+                || path.starts_with(std::fs::canonicalize(room.state()).unwrap())
                 || (path.parent() == Some(&place) && name.trim_start_matches('.').starts_with("secrets.age"))
                 || also.iter().any(|also| path.starts_with(place.join(also)))
         };

@@ -1,7 +1,7 @@
 //! `LastSeen`: what this machine remembers of a bundle: its id and highest generation, one small file a bundle in the state directory.
 //! age proves what was sealed, not by whom, and an old file is as genuine as a new one: this is how an older bundle is noticed.
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Recipient};
 use crate::words::{Error, Result, printable};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -29,12 +29,16 @@ impl LastSeen {
 
     /// Id and generation that were seen at a path where no bundle lies any more; nothing if none was.
     pub fn before(bundle: &Path) -> Result<Option<(String, u64)>> {
-        let directory = bundle.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = bundle.file_name().unwrap_or_default();
-        match fs::canonicalize(directory) {
-            Ok(directory) => read(&record_at(&directory.join(name))?),
-            Err(_) => Ok(None),
-        }
+        record_before(bundle)?.map_or(Ok(None), |file| read(&file))
+    }
+
+    /// Is it known of a path where no bundle lies any more whom that was sealed to, and was this key none of them?
+    pub fn was_none_of_them(bundle: &Path, recipient: &Recipient) -> bool {
+        let file = record_before(bundle).ok().flatten();
+        let text = file.and_then(|file| fs::read_to_string(recipients_of(&file)).ok()).unwrap_or_default();
+        let word = recipient.word();
+        let is_it = |line: &str| line == word || line.ends_with(&format!(" ({word})"));
+        !text.is_empty() && !text.lines().any(is_it)
     }
 
     /// Refuses a bundle that is older than what was seen here, or another one in its place.
@@ -62,7 +66,7 @@ impl LastSeen {
 
     /// Whom the bundle at this path was sealed to when it was seen last, for messages; nothing if that is not known.
     pub fn recipients(bundle: &Path) -> Vec<String> {
-        let text = record_of(bundle).and_then(|file| Ok(fs::read_to_string(recipients_of(&file)).unwrap_or_default()));
+        let text = record_of(bundle).map(|file| fs::read_to_string(recipients_of(&file)).unwrap_or_default());
         text.unwrap_or_default().lines().take(MOST_RECIPIENTS).map(|line| printable(line.as_bytes(), 200)).collect()
     }
 
@@ -108,6 +112,13 @@ fn put(file: &Path, text: &str) -> std::io::Result<()> {
     new.write_all(text.as_bytes())?;
     new.sync_all()?;
     fs::rename(&beside, file)
+}
+
+/// Where what was remembered of a path lies; nothing if its directory is gone.
+fn record_before(bundle: &Path) -> Result<Option<PathBuf>> {
+    let directory = bundle.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = bundle.file_name().unwrap_or_default();
+    fs::canonicalize(directory).ok().map(|directory| record_at(&directory.join(name))).transpose()
 }
 
 fn recipients_of(record: &Path) -> PathBuf {

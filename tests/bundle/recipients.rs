@@ -150,7 +150,9 @@ fn what_is_no_recipient_is_refused_and_no_key_is_shown() {
     room.put("none.pub", "# nothing\n");
     let line = fs::read_to_string(room.path("ed.pub")).unwrap();
     let (before, cut) = (room.bundle(), line.split(' ').nth(1).unwrap()[..40].to_owned());
-    let mistyped = room.public_key().replace('q', "p");
+    let mut mistyped = room.public_key();
+    let last = mistyped.pop().unwrap();
+    mistyped.push(if last == 'q' { 'p' } else { 'q' });
     for (label, recipient, word) in [
         ("alice", "ecdsa.pub", "age seals to ssh-ed25519 and ssh-rsa keys only"),
         ("alice", "short.pub", "less than 2048 bits"),
@@ -389,6 +391,24 @@ fn who_is_removed_opens_nothing_and_his_list_shrinks() {
     let bob = room.other("age-keygen", &["-y", "bob"], b"").unwrap().ok().stdout;
     add(&room, "bob", bob.trim()).ok();
     assert_eq!(listed(&room, &["--identity", "bob"])["exposures"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_copy_that_takes_the_bundles_place_lets_nobody_in_again() {
+    let room = with_bob();
+    let carol = room.keygen("carol");
+    add(&room, "carol", &carol).ok();
+    add(&room, "me", &room.public_key()).ok();
+    room.run(&["bundle", "recipients", "remove", "bob", "--yes"]).ok();
+    fs::remove_file(room.path("secrets.age")).unwrap();
+    let check = room.run(&["bundle", "restore", "--previous", "--check"]).ok();
+    assert!(check.stderr.contains("bob (age1") && !room.path("secrets.age").exists(), "{}", check.stderr);
+    let said = room.run(&["bundle", "restore", "--previous", "--yes"]).ok();
+    assert!(said.stderr.contains("was taken out since, and gets no access by the copy"), "{}", said.stderr);
+    room.run(&["bundle", "list", "--identity", "bob"]).fails("nothing at hand opens it");
+    room.run(&["bundle", "list", "--identity", "carol"]).ok();
+    let list = listed(&room, &[]);
+    assert_eq!((labels(&list), left(&list, 0).len()), (vec!["me", "carol"], 4));
 }
 
 #[test]

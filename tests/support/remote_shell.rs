@@ -352,6 +352,7 @@ impl Want {
             files: Vec::new(),
             vault_password: Secret::new(*b"AGE-SECRET-KEY-NOT-REALLY\n"),
             key_age: Secret::new(*b"age-encryption.org/v1 locked\n"),
+            former: std::collections::BTreeSet::new(),
         };
         Self { set, run: run(generation), bundle: BUNDLE.to_owned(), any_bundle: false }
     }

@@ -85,6 +85,9 @@ impl Wanted<'_> {
             return Err(of_another_bundle(&run, &old));
         }
         self.consent.ask(&format!("copy {run} will be the bundle: go on?"))?;
+        if seen.as_ref().is_some_and(|(_, generation)| *generation > old.generation()) {
+            self.keep_out(path, &mut old)?;
+        }
         // Hosts and this machine refuse what is older than what they have seen.
         old.succeed(seen.map_or(0, |(_, generation)| generation));
         let count = old.secrets().len();
@@ -102,6 +105,20 @@ impl Wanted<'_> {
             }
         }
         told(&run, count, &old, path, self.shared)
+    }
+
+    /// Who was taken out since the copy was made gets no access by it.
+    fn keep_out(&self, path: &Path, old: &mut Bundle) -> Result<()> {
+        let gone = old.recipients().iter().filter(|one| LastSeen::was_none_of_them(path, one));
+        let gone: Vec<String> = gone.map(|one| one.key.clone()).collect();
+        if gone.len() == old.recipients().len() {
+            return Ok(()); // a password took their place, or it is not known
+        }
+        for key in gone {
+            let one = old.remove_recipient(&key, self.moment.now)?;
+            print_note(self.shared, &format!("{one} was taken out since, and gets no access by the copy"));
+        }
+        Ok(())
     }
 
     /// The copy that is meant, opened.

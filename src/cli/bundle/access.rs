@@ -266,7 +266,13 @@ impl<'a> Access<'a> {
         if !self.opened.bundle.is_changed() {
             return vec!["nothing changed".to_owned()];
         }
-        let mut lines: Vec<String> = self.gained().into_iter().map(|one| format!("gains access: {one}")).collect();
+        // Whoever knew the password knows it still.
+        let is_kept = |one: &&Recipient| self.was_password && !self.is_password_new && one.name() == PASSWORD;
+        let (kept, gained): (Vec<&Recipient>, Vec<&Recipient>) = self.gained().into_iter().partition(is_kept);
+        let mut lines: Vec<String> = gained.into_iter().map(|one| format!("gains access: {one}")).collect();
+        if !kept.is_empty() {
+            lines.push("the password opens it as before: it locks vault-identity.age, which belongs into git beside the bundle".to_owned());
+        }
         lines.extend(self.lost().into_iter().map(|one| format!("loses access: {one}")));
         if self.is_password_new && self.identity.is_none() {
             lines.push("gains access: whoever knows the new password".to_owned());

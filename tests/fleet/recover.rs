@@ -329,7 +329,7 @@ fn nothing_is_written_that_was_not_meant() {
     ws.exports.push(("DISTRIBUTE_IDENTITY".to_owned(), other.to_str().unwrap().to_owned()));
     let ran = ws.run(&["recover"]).expect(1);
     assert!(
-        ran.stderr.contains("not sealed to this key") && ran.stderr.contains("nothing was written"),
+        ran.stderr.contains("the file is not sealed to that") && ran.stderr.contains("nothing was written"),
         "{}",
         ran.stderr
     );
@@ -375,7 +375,7 @@ fn hosts_of_another_bundle_are_never_mixed_in() {
     lose(&ws);
     // With the one identity the other's backups stay shut.
     let report = ws.json(&["recover", "--accept-new"], 2);
-    assert!(error(&report, "web9").contains("not sealed to this key"), "{report:#}");
+    assert!(error(&report, "web9").contains("the file is not sealed to that"), "{report:#}");
     assert!(archived(&ws) == before);
     assert_eq!(ws.json(&["deploy", "--check", "--hosts", "web1"], 0)["summary"]["ok"], 1);
 

@@ -113,9 +113,12 @@ impl Bundle {
         self.is_changed = true;
     }
 
-    fn note_former(&mut self, file: &Secret) {
+    pub(super) fn note_former(&mut self, file: &Secret) {
         let known = &mut self.record.former_files;
-        known.push(HEXLOWER.encode(&Sha256::digest(file.expose())));
+        let hash = HEXLOWER.encode(&Sha256::digest(file.expose()));
+        if !known.contains(&hash) {
+            known.push(hash);
+        }
         known.drain(..known.len().saturating_sub(FORMER_FILES));
     }
 

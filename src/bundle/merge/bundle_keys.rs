@@ -2,7 +2,7 @@
 
 use super::sides::Sides;
 use crate::bundle::opened::Bundle;
-use crate::words::Secret;
+use crate::words::{HostName, Secret};
 use std::collections::BTreeSet;
 
 pub fn merge(sides: &mut Sides, bundle: &mut Bundle) {
@@ -15,6 +15,21 @@ pub fn merge(sides: &mut Sides, bundle: &mut Bundle) {
     bundle.backup_key = sides.pick(|| "backup key".to_owned(), three, fingerprint).cloned();
     former(sides, bundle);
     bundle.locked_backup_key = locked(sides, bundle);
+    former_files(sides, bundle);
+}
+
+/// Hosts may have what either side put on them.
+fn former_files(sides: &Sides, bundle: &mut Bundle) {
+    let both = [sides.ours, sides.theirs].into_iter().flat_map(|side| &side.record.former_files);
+    bundle.record.former_files = both.cloned().collect::<BTreeSet<_>>().into_iter().collect();
+    for side in [sides.ours, sides.theirs] {
+        let is_gone = |host: &HostName, key: &Secret| bundle.host_keys.get(host) != Some(key);
+        let hosts: Vec<Secret> =
+            side.host_keys.iter().filter(|(host, key)| is_gone(host, key)).map(|(_, key)| key.clone()).collect();
+        let locked = side.locked_backup_key.clone().filter(|key| bundle.locked_backup_key.as_ref() != Some(key));
+        hosts.iter().chain(&locked).for_each(|file| bundle.note_former(file));
+    }
+    bundle.record.former_files.sort();
 }
 
 /// Backups are sealed to the keys of both sides: whichever is not the key now is a former one.

@@ -372,3 +372,31 @@ fn a_merge_does_not_depend_on_who_merges() {
     }
     assert!(met > 200, "{met}");
 }
+
+/// Whoever was taken out on one branch could read what came on the other one, which was still sealed to him.
+#[test]
+fn who_left_on_one_side_could_read_what_came_on_the_other() {
+    let head = format!(
+        "{HEAD}recipients = [{{ label = \"alice\", recipient = \"age1alice\" }}, {{ label = \"bob\", recipient = \"age1bob\" }}]\n"
+    );
+    let base = packed(&[("services/a.env", "K=1\nL=2\nM=3\n"), ("bundle.toml", &head)]);
+    let (mut without_bob, mut with_bob) = (base.clone(), base.clone());
+    without_bob.remove_recipient("bob", at(9)).unwrap();
+    set(&mut without_bob, "a.L", "after he left");
+    set(&mut with_bob, "a.M", "he saw this one, too");
+    set(&mut with_bob, "b.NEW", "and this one");
+    without_bob.saved(6);
+    with_bob.saved(7);
+    for (ours, theirs) in [(&without_bob, &with_bob), (&with_bob, &without_bob)] {
+        let Merge { merged: Merged::Both(both), conflicts } = merge(Some(&base), ours, theirs, &undecided).unwrap()
+        else {
+            panic!("both changed something");
+        };
+        assert_eq!(conflicts, []);
+        assert_eq!(both.recipients().iter().map(Recipient::name).collect::<Vec<_>>(), ["alice"]);
+        let [exposure] = both.exposures() else { panic!("one left") };
+        let left: Vec<String> = both.still_exposed(exposure).iter().map(ToString::to_string).collect();
+        assert_eq!(left, ["a.K", "a.M", "b.NEW"]);
+        assert!(both.former_files().next().is_none() && both.host_identity(&"h".parse().unwrap()).is_none());
+    }
+}

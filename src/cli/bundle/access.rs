@@ -1,5 +1,7 @@
 //! `Access`: who can open the bundle, and a change of that: one save, said before and after. Commands only differ in what they ask for.
 
+mod telling;
+
 use super::Opened;
 use super::password_identity::PasswordIdentity;
 use crate::bundle::{BundleFile, OpenedBy, Recipient, Unlock};
@@ -8,8 +10,7 @@ use crate::cli::fleet::Moment;
 use crate::cli::shared::{print_note, print_result};
 use crate::cli::{Shared, prompt, unlock};
 use crate::report::ExposureReport;
-use crate::words::{Error, Result, RunId, Secret, listed, plural};
-use serde_json::{Value, json};
+use crate::words::{Error, Result, RunId, Secret, listed};
 use std::path::PathBuf;
 
 /// The recipient that stands for everybody who knows the password.
@@ -186,20 +187,6 @@ impl<'a> Access<'a> {
         Err(error)
     }
 
-    fn gained(&self) -> Vec<&Recipient> {
-        self.opened
-            .bundle
-            .recipients()
-            .iter()
-            .filter(|one| !self.recipients.iter().any(|old| old.key == one.key))
-            .collect()
-    }
-
-    fn lost(&self) -> Vec<&Recipient> {
-        let now = self.opened.bundle.recipients();
-        self.recipients.iter().filter(|old| !now.iter().any(|one| one.key == old.key)).collect()
-    }
-
     /// Does somebody lose access?
     fn is_loss(&self) -> bool {
         !self.lost().is_empty() || (self.was_password && self.is_password_new)
@@ -215,7 +202,7 @@ impl<'a> Access<'a> {
         let undo = |file: &BundleFile| take_back(file, identity, copy.as_ref(), shared);
         let is_saved = super::store(&mut self.opened, (first, undo), shared)?;
         let told = super::tell(&mut self.opened, is_saved, &lines.join("\n"), fields, shared);
-        let texts = exposed.iter().filter(|_| !shared.is_json()).map(exposure_text);
+        let texts = exposed.iter().filter(|_| !shared.is_json()).map(telling::exposed);
         let told = told.and_then(|()| texts.into_iter().try_for_each(|text| print_result(&text)));
         // Also when nobody reads what is told.
         if is_saved {
@@ -244,7 +231,10 @@ impl<'a> Access<'a> {
             0
         });
         if count > 0 {
-            print_note(self.shared, &format!("{} of the bundle in backups/bundle/ sealed anew", plural_copies(count)));
+            print_note(
+                self.shared,
+                &format!("{} of the bundle in backups/bundle/ sealed anew", telling::copies(count)),
+            );
         }
         if is_loss {
             print_note(self.shared, OLD_FILES);
@@ -260,42 +250,6 @@ impl<'a> Access<'a> {
         let resealed =
             copies.iter().filter(|(run, ..)| file.reseal_copy(run, bundle, &self.before).map_err(note).is_ok());
         Ok(resealed.count())
-    }
-
-    fn lines(&self) -> Vec<String> {
-        if !self.opened.bundle.is_changed() {
-            return vec!["nothing changed".to_owned()];
-        }
-        // Whoever knew the password knows it still.
-        let is_kept = |one: &&Recipient| self.was_password && !self.is_password_new && one.name() == PASSWORD;
-        let (kept, gained): (Vec<&Recipient>, Vec<&Recipient>) = self.gained().into_iter().partition(is_kept);
-        let mut lines: Vec<String> = gained.into_iter().map(|one| format!("gains access: {one}")).collect();
-        if !kept.is_empty() {
-            lines.push("the password opens it as before: it locks vault-identity.age, which belongs into git beside the bundle".to_owned());
-        }
-        lines.extend(self.lost().into_iter().map(|one| format!("loses access: {one}")));
-        if self.is_password_new && self.identity.is_none() {
-            lines.push("gains access: whoever knows the new password".to_owned());
-        }
-        if self.is_password_new && self.was_password {
-            lines.push("loses access: whoever knows only the password until now".to_owned());
-        }
-        if lines.is_empty() {
-            lines.push("nobody gains or loses access".to_owned());
-        }
-        lines
-    }
-
-    fn fields(&self, command: &str, exposed: &[ExposureReport]) -> Value {
-        let shown = |one: &&Recipient| json!({ "label": one.label, "recipient": one.key });
-        let bundle = &self.opened.bundle;
-        let exposures: Vec<Value> = exposed.iter().map(ExposureReport::json).collect();
-        json!({
-            "command": command, "change": if bundle.is_changed() { "changed" } else { "unchanged" },
-            "gains": self.gained().iter().map(shown).collect::<Vec<_>>(),
-            "loses": self.lost().iter().map(shown).collect::<Vec<_>>(),
-            "new_password": self.is_password_new, "exposures": exposures,
-        })
     }
 }
 
@@ -316,23 +270,6 @@ fn take_back(file: &BundleFile, identity: Option<&PasswordIdentity>, copy: Optio
     if let Some(copy) = copy {
         file.forget_copy(copy);
     }
-}
-
-fn plural_copies(count: usize) -> String {
-    match count {
-        1 => "1 copy".to_owned(),
-        count => format!("{count} copies"),
-    }
-}
-
-fn exposure_text(exposure: &ExposureReport) -> String {
-    let way_out = exposure.way_out().map(|command| format!("rotate them: {command}\n")).unwrap_or_default();
-    format!(
-        "{} could read {}:\n{}{way_out}",
-        exposure.name,
-        plural(exposure.left.len(), "secret"),
-        exposure.names("  ")
-    )
 }
 
 fn new_password(from: Option<&NewPassword>) -> Result<Secret> {

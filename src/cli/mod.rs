@@ -56,7 +56,7 @@ Exit codes:
   0    everything is as it should be
   1    our own error or a usage error: nothing was changed on any host
   2    at least one host failed
-  3    audit found something; `status --overdue` has something due, or `rotate` had to leave it, `recover` did not find it, `--max-age` a run that was missed
+  3    audit or bundle check found something; `status --overdue` has something due, or `rotate` had to leave it, `recover` did not find it, `--max-age` a run that was missed
   4    no host failed, but at least one was unreachable
   130  interrupted; every host is whole";
 

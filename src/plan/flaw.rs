@@ -221,7 +221,7 @@ fn missing(bundle: &Bundle, inventory: &Inventory, playbook: &Playbook) -> Resul
                 let contents =
                     entitled.sources.iter().filter_map(|source| bundle.content(source, &host.name, &host.groups));
                 let envs: Vec<_> = contents.filter_map(|content| content.env).collect();
-                let has = |key: &KeyName| envs.iter().any(|env| env.get(key).is_some_and(|value| !value.is_empty()));
+                let has = |key: &KeyName| envs.iter().any(|env| env.get(key).is_some());
                 for key in entitled.service.require.iter().filter(|key| !has(key)) {
                     let at = (entitled.service.name.clone(), key.clone());
                     lacking.entry(at).or_default().push(host.name.clone());

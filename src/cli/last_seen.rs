@@ -79,7 +79,10 @@ impl LastSeen {
         }
         let names: String = bundle.recipients().iter().map(|one| format!("{one}\n")).collect();
         let write = || {
-            put(&recipients_of(&self.file), &names)?;
+            let recipients = recipients_of(&self.file);
+            if fs::read_to_string(&recipients).unwrap_or_default() != names {
+                put(&recipients, &names)?;
+            }
             put(&self.file, &format!("{} {}\n", now.0, now.1))
         };
         let made = self

@@ -5,7 +5,7 @@ use super::assignment::{AFTER_QUOTE, Assignment, KEY, NO_EQUALS, NOT_UTF8, OPEN_
 use super::cursor::Cursor;
 use crate::words::Secret;
 
-const COLON: &str = "`:` ends a key";
+const COLON: &str = "`:` ends a key for Compose";
 
 /// A reader of such files.
 pub trait QuotedEnv {

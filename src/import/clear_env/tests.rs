@@ -1,4 +1,5 @@
 use super::*;
+use crate::dialect::Dialect;
 
 fn values(text: &[u8], dialect: Option<EnvReader>) -> Result<Vec<(String, Vec<u8>)>, String> {
     let reading = read(text, dialect).map_err(|error| error.to_string())?;
@@ -113,6 +114,21 @@ fn a_dialect_is_read_as_its_reader_reads_it() {
             let read = values(text, Some(dialect)).ok().map(|read| read[0].1.clone());
             assert_eq!(read.as_deref(), expected, "{dialect}: {}", String::from_utf8_lossy(text));
         }
+    }
+}
+
+#[test]
+fn what_only_its_reader_minds_is_refused_by_it() {
+    let long = [b"K=POISON".as_slice(), &[b'a'; 64 * 1024]].concat();
+    for (dialect, text) in [
+        (Dialect::Docker, long.as_slice()),
+        (Dialect::Systemd, b"\x0c=POISON\n"),
+        (Dialect::Systemd, b"K=POISON\xef\xbf\xbe\n"),
+        (Dialect::Shell, b"K=POISON \r\n"),
+    ] {
+        let said = values(text, Some(EnvReader::Of(dialect))).unwrap_err();
+        assert!(said.starts_with("1: "), "{said}");
+        assert!(values(text, None).is_err(), "{said}");
     }
 }
 

@@ -1,14 +1,17 @@
 //! Whether what we write arrives: the readers themselves are asked, with thousands of values made from what usually goes wrong.
 //! A reader that is not installed is left out, and says so.
 
+#[path = "formats/chance.rs"]
+mod chance;
 #[path = "formats/readers.rs"]
 mod readers;
 #[path = "formats/values.rs"]
 mod values;
 
+use chance::Lcg;
 use distribute::dialect::{Dialect, Manifest};
 use readers::{Read, Reader};
-use values::{Lcg, Values};
+use values::Values;
 
 const SEED: u64 = 20261122;
 

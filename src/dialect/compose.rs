@@ -2,10 +2,8 @@
 //! Double quotes hold everything but `$`, which only version 2 expands there, and a backslash at the end, which version 1 takes for
 //! an escape of the quote. Single quotes hold `$`; a backslash before a backslash or a quote is one to the one and two to the other.
 
-use super::cursor::Cursor;
 use super::draft::Draft;
-use super::found::Found;
-use crate::words::{KeyName, Result, Secret};
+use crate::words::{KeyName, Secret};
 
 pub(super) fn refuses(value: &Secret) -> Option<&'static str> {
     let bytes = value.expose();
@@ -38,14 +36,7 @@ fn is_bare(bytes: &[u8]) -> bool {
 }
 
 pub(super) fn write(values: &[(KeyName, Secret)]) -> Secret {
-    let mut draft = Draft::new(values, 2, 4);
-    for (key, value) in values {
-        draft.put(key.as_str().as_bytes());
-        draft.put_byte(b'=');
-        write_value(value.expose(), &mut draft);
-        draft.put_byte(b'\n');
-    }
-    draft.finish()
+    Draft::lines(values, 2, write_value)
 }
 
 fn write_value(value: &[u8], draft: &mut Draft) {
@@ -66,74 +57,4 @@ fn write_value(value: &[u8], draft: &mut Draft) {
         }
     }
     draft.put_byte(b'"');
-}
-
-/// As version 2 reads it, but for what it expands.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<(KeyName, Secret)>> {
-    let mut found = Found::new(bytes);
-    let mut cursor = Cursor::new(bytes);
-    loop {
-        cursor.take_while(|b| b.is_ascii_whitespace());
-        match cursor.peek() {
-            None => return Ok(found.finish()),
-            Some(b'#') => _ = cursor.rest_of_line(),
-            Some(_) => read_pair(&mut cursor, &mut found)?,
-        }
-    }
-}
-
-fn read_pair(cursor: &mut Cursor<'_>, found: &mut Found) -> Result<()> {
-    if cursor.eat_all(b"export ") {
-        cursor.take_while(is_blank);
-    }
-    let key = cursor.take_while(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
-    cursor.take_while(is_blank);
-    if !cursor.eat(b'=') {
-        return Err(cursor.error("a key is not followed by `=`"));
-    }
-    cursor.take_while(is_blank);
-    let wrong = match cursor.peek() {
-        Some(quote @ (b'\'' | b'"')) => {
-            read_quoted(quote, cursor, found)?;
-            let rest = cursor.rest_of_line().trim_ascii();
-            (!rest.is_empty() && !rest.starts_with(b"#")).then_some("something stands behind the closing quote")
-        }
-        _ => {
-            let line = cursor.rest_of_line();
-            let end = line.windows(2).position(|pair| pair == b" #").unwrap_or(line.len());
-            found.value.extend_from_slice(line[..end].trim_ascii_end());
-            found.value.contains(&b'$').then_some("there is a `$`, which compose expands")
-        }
-    };
-    match wrong {
-        Some(wrong) => Err(cursor.error(wrong)),
-        None => found.keep(key).map_err(|error| cursor.error(error.message())),
-    }
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t')
-}
-
-fn read_quoted(quote: u8, cursor: &mut Cursor<'_>, found: &mut Found) -> Result<()> {
-    cursor.next();
-    let unclosed = "a quote is not closed";
-    loop {
-        match cursor.next().ok_or_else(|| cursor.error(unclosed))? {
-            byte if byte == quote => return Ok(()),
-            b'\\' if quote == b'\'' => match cursor.next().ok_or_else(|| cursor.error(unclosed))? {
-                b'\'' => found.value.push(b'\''),
-                other => found.value.extend_from_slice(&[b'\\', other]),
-            },
-            b'\\' => match cursor.next().ok_or_else(|| cursor.error(unclosed))? {
-                byte @ (b'"' | b'\\') => found.value.push(byte),
-                b'n' => found.value.push(b'\n'),
-                b'r' => found.value.push(b'\r'),
-                b't' => found.value.push(b'\t'),
-                _ => return Err(cursor.error("there is an escape that is not known here")),
-            },
-            b'$' if quote == b'"' => return Err(cursor.error("there is a `$`, which compose expands")),
-            byte => found.value.push(byte),
-        }
-    }
 }

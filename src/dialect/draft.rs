@@ -7,10 +7,17 @@ use zeroize::Zeroizing;
 pub struct Draft(Zeroizing<Vec<u8>>);
 
 impl Draft {
-    /// `growth`: how many bytes a byte of a value becomes at most; `around`: how many stand around a pair.
-    pub fn new(values: &[(KeyName, Secret)], growth: usize, around: usize) -> Self {
-        let size = |(key, value): &(KeyName, Secret)| key.as_str().len() + growth * value.len() + around;
-        Self::with_room(values.iter().map(size).sum())
+    /// A whole file of `KEY=value`, each value as `write` puts it: `growth` bytes at most for each of its own, and two quotes.
+    pub fn lines(values: &[(KeyName, Secret)], growth: usize, write: impl Fn(&[u8], &mut Self)) -> Secret {
+        let size = |(key, value): &(KeyName, Secret)| key.as_str().len() + growth * value.len() + 4;
+        let mut draft = Self::with_room(values.iter().map(size).sum());
+        for (key, value) in values {
+            draft.put(key.as_str().as_bytes());
+            draft.put_byte(b'=');
+            write(value.expose(), &mut draft);
+            draft.put_byte(b'\n');
+        }
+        draft.finish()
     }
 
     /// For this many bytes.

@@ -1,9 +1,7 @@
 //! JSON: one object whose values are strings. Only what must be escaped is: a value is found as it is written.
 
-use super::cursor::Cursor;
 use super::draft::Draft;
-use super::found::Found;
-use crate::words::{Error, KeyName, Result, Secret};
+use crate::words::{KeyName, Secret};
 
 pub(super) fn refuses(value: &Secret) -> Option<&'static str> {
     std::str::from_utf8(value.expose()).is_err().then_some("the value holds bytes that are not UTF-8")
@@ -47,96 +45,4 @@ fn write_string(value: &[u8], draft: &mut Draft) {
         }
     }
     draft.put_byte(b'"');
-}
-
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<(KeyName, Secret)>> {
-    if std::str::from_utf8(bytes).is_err() {
-        return Err(Error::new("it is not UTF-8, so it is not JSON"));
-    }
-    let mut found = Found::new(bytes);
-    let mut cursor = Cursor::new(bytes);
-    expect(&mut cursor, b'{')?;
-    let mut is_first = true;
-    while skip(&mut cursor) != Some(b'}') {
-        if !is_first {
-            expect(&mut cursor, b',')?;
-        }
-        is_first = false;
-        skip(&mut cursor);
-        read_string(&mut cursor, &mut found)?;
-        let key = Secret::new(found.value.as_slice());
-        found.value.clear();
-        expect(&mut cursor, b':')?;
-        if skip(&mut cursor) != Some(b'"') {
-            return Err(cursor.error("a value is not a string"));
-        }
-        read_string(&mut cursor, &mut found)?;
-        found.keep(key.expose()).map_err(|error| cursor.error(error.message()))?;
-    }
-    cursor.next();
-    match skip(&mut cursor) {
-        None => Ok(found.finish()),
-        Some(_) => Err(cursor.error("something stands behind the object")),
-    }
-}
-
-fn skip(cursor: &mut Cursor<'_>) -> Option<u8> {
-    cursor.take_while(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r'));
-    cursor.peek()
-}
-
-fn expect(cursor: &mut Cursor<'_>, byte: u8) -> Result<()> {
-    skip(cursor);
-    match cursor.eat(byte) {
-        true => Ok(()),
-        false => Err(cursor.error(format!("it is not an object of strings: `{}` is missing", char::from(byte)))),
-    }
-}
-
-fn read_string(cursor: &mut Cursor<'_>, found: &mut Found) -> Result<()> {
-    expect(cursor, b'"')?;
-    loop {
-        match cursor.next().ok_or_else(|| cursor.error("a string is not closed"))? {
-            b'"' => return Ok(()),
-            b'\\' => read_escape(cursor, found)?,
-            0..0x20 => return Err(cursor.error("a control character stands in a string")),
-            byte => found.value.push(byte),
-        }
-    }
-}
-
-fn read_escape(cursor: &mut Cursor<'_>, found: &mut Found) -> Result<()> {
-    let wrong = |cursor: &Cursor<'_>| cursor.error("there is an escape that JSON does not know");
-    let byte = match cursor.next() {
-        Some(byte @ (b'"' | b'\\' | b'/')) => byte,
-        Some(b'b') => 8,
-        Some(b'f') => 12,
-        Some(b'n') => b'\n',
-        Some(b'r') => b'\r',
-        Some(b't') => b'\t',
-        Some(b'u') => {
-            let character = read_code_point(cursor).ok_or_else(|| wrong(cursor))?;
-            let mut utf8 = zeroize::Zeroizing::new([0; 4]);
-            found.value.extend_from_slice(character.encode_utf8(&mut *utf8).as_bytes());
-            return Ok(());
-        }
-        _ => return Err(wrong(cursor)),
-    };
-    found.value.push(byte);
-    Ok(())
-}
-
-/// Characters beyond the first 65536 are two units.
-fn read_code_point(cursor: &mut Cursor<'_>) -> Option<char> {
-    let high = read_unit(cursor)?;
-    if !(0xD800..0xDC00).contains(&high) {
-        return char::from_u32(high);
-    }
-    let low = cursor.eat_all(b"\\u").then(|| read_unit(cursor)).flatten()?;
-    let low = low.checked_sub(0xDC00).filter(|low| *low < 0x400)?;
-    char::from_u32(0x10000 + ((high - 0xD800) << 10) + low)
-}
-
-fn read_unit(cursor: &mut Cursor<'_>) -> Option<u32> {
-    (0..4).try_fold(0, |unit, _| Some(unit * 16 + char::from(cursor.next()?).to_digit(16)?))
 }

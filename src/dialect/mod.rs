@@ -4,28 +4,29 @@
 
 mod cannot_hold;
 mod compose;
-mod cursor;
 mod docker;
 mod draft;
-mod found;
 mod json;
 mod kubernetes;
 mod manifest;
+mod reading;
 mod shell;
 mod systemd;
 #[cfg(test)]
 mod tests;
 
 use crate::words::{KeyName, Result, Secret};
+use reading::compose::Releases;
 
 pub use cannot_hold::CannotHold;
 pub use manifest::Manifest;
+pub use reading::{Assignment, NO_EQUALS, dotenv};
 pub use shell::quoted as shell_quoted;
 
 pub(crate) use json::string as json_string;
 
 /// Who reads the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dialect {
     /// `docker run --env-file` and `kubectl create secret --from-env-file`: everything behind the first `=` is the value.
     Docker,
@@ -112,13 +113,21 @@ impl Dialect {
     /// # Errors
     /// Where the reader would stop, drop a line, or put in what is not in the file. They name line and key, never the text.
     pub fn read(self, bytes: &[u8]) -> Result<Vec<(KeyName, Secret)>> {
+        reading::pairs(match self {
+            Self::Compose => reading::compose::read(bytes, Releases::WrittenFor),
+            _ => self.assignments(bytes),
+        })
+    }
+
+    /// What the reader makes of a file that somebody wrote, line by line. Where its releases differ it makes nothing of a line.
+    pub fn assignments(self, bytes: &[u8]) -> Vec<Assignment> {
         match self {
-            Self::Docker => docker::read(bytes),
-            Self::Compose => compose::read(bytes),
-            Self::Systemd => systemd::read(bytes),
-            Self::Shell => shell::read(bytes),
-            Self::Json => json::read(bytes),
-            Self::Kubernetes => kubernetes::read(bytes),
+            Self::Docker => reading::docker::read(bytes),
+            Self::Compose => reading::compose::read(bytes, Releases::Any),
+            Self::Systemd => reading::systemd::read(bytes),
+            Self::Shell => reading::shell::read(bytes),
+            Self::Json => reading::json::read(bytes),
+            Self::Kubernetes => reading::kubernetes::read(bytes),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What `ansible-vault` sealed: a whole file, or single values (`!vault`) in a file of variables.
 
 use super::clear_env;
-use super::dialect::Dialect;
+use super::env_reader::EnvReader;
 use super::node::{Scalar, Tag, place};
 use super::reading::{Contents, Reading, no_texts};
 use super::values::{Leaf, Value, take};
@@ -16,7 +16,7 @@ pub struct Manner {
     /// Take what is in the vault as one file.
     pub is_whole: bool,
     /// What is in the vault is an env file.
-    pub dialect: Option<Dialect>,
+    pub dialect: Option<EnvReader>,
 }
 
 /// Is all of this a vault?

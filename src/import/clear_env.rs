@@ -1,16 +1,16 @@
 //! An env file in clear text. Without a dialect only those lines are taken that every reader reads alike: each reads the whole file, and
 //! what they make of a line is compared. With one, it is what that reader makes of it.
 
-use super::dialect::Dialect;
 use super::entry::Entry;
-use super::env_lines::Assignment;
+use super::env_reader::EnvReader;
 use super::reading::Reading;
+use crate::dialect::Assignment;
 use crate::words::{Error, KeyName, Result, Secret, listed, plural};
 use std::collections::BTreeMap;
 
 /// What is in the file. Lines that cannot be taken are in its troubles.
-pub fn read(bytes: &[u8], dialect: Option<Dialect>) -> Result<Reading> {
-    let mut reading = read_among(bytes, dialect, &Dialect::ALL)?;
+pub fn read(bytes: &[u8], dialect: Option<EnvReader>) -> Result<Reading> {
+    let mut reading = read_among(bytes, dialect, &EnvReader::ALL)?;
     let is_comment = |line: &&[u8]| line.trim_ascii_start().starts_with(b"#");
     let comments = bytes.split(|b| *b == b'\n').filter(is_comment).count();
     if comments > 0 {
@@ -20,12 +20,12 @@ pub fn read(bytes: &[u8], dialect: Option<Dialect>) -> Result<Reading> {
 }
 
 /// The same for what SOPS had sealed: SOPS itself is one more reader.
-pub fn read_sealed(bytes: &[u8], dialect: Option<Dialect>) -> Result<Reading> {
-    let readers = [&Dialect::ALL[..], &[Dialect::Sops]].concat();
+pub fn read_sealed(bytes: &[u8], dialect: Option<EnvReader>) -> Result<Reading> {
+    let readers = [&EnvReader::ALL[..], &[EnvReader::Sops]].concat();
     read_among(bytes, dialect, &readers)
 }
 
-fn read_among(bytes: &[u8], dialect: Option<Dialect>, readers: &[Dialect]) -> Result<Reading> {
+fn read_among(bytes: &[u8], dialect: Option<EnvReader>, readers: &[EnvReader]) -> Result<Reading> {
     if bytes.contains(&0) {
         return Err(Error::new("it holds a NUL byte, which no variable can"));
     }
@@ -38,12 +38,10 @@ fn read_among(bytes: &[u8], dialect: Option<Dialect>, readers: &[Dialect]) -> Re
 }
 
 fn take(found: Assignment, reading: &mut Reading) {
-    match (found.key, found.value) {
-        (Some(key), Ok(value)) => {
-            reading.entries.push(Entry { path: vec![key.as_str().to_owned()], value, line: found.line });
-        }
-        (key, Err(why)) => reading.trouble(found.line, named(key.as_ref(), why)),
-        (None, Ok(_)) => reading.trouble(found.line, "what stands before `=` is not a key name"),
+    let line = found.line;
+    match found.pair() {
+        Ok((key, value)) => reading.entries.push(Entry { path: vec![key.as_str().to_owned()], value, line }),
+        Err(why) => reading.trouble(line, why.message()),
     }
 }
 
@@ -52,9 +50,9 @@ fn named(key: Option<&KeyName>, what: &str) -> String {
 }
 
 /// What the readers make of the assignment that begins in a line; one that finds two there is not understood.
-type Found = BTreeMap<Dialect, Vec<Assignment>>;
+type Found = BTreeMap<EnvReader, Vec<Assignment>>;
 
-fn compare(bytes: &[u8], readers: &[Dialect], reading: &mut Reading) {
+fn compare(bytes: &[u8], readers: &[EnvReader], reading: &mut Reading) {
     let mut lines: BTreeMap<usize, Found> = BTreeMap::new();
     for reader in readers {
         for found in reader.read(bytes) {
@@ -72,7 +70,7 @@ fn compare(bytes: &[u8], readers: &[Dialect], reading: &mut Reading) {
         }
     }
     if !reading.troubles.is_empty() {
-        let names = readers.iter().map(Dialect::to_string).collect::<Vec<_>>().join(", ");
+        let names = readers.iter().map(EnvReader::to_string).collect::<Vec<_>>().join(", ");
         reading.hints.push(format!("say for whom it was written, with --dialect and one of {names}"));
     }
 }
@@ -85,11 +83,11 @@ fn agreed(found: Found, readers: usize) -> Result<Assignment, Found> {
     if is_one && is_same { found.into_values().flatten().next().ok_or_else(Found::new) } else { Err(found) }
 }
 
-fn differing(text: &[u8], found: &Found, readers: &[Dialect]) -> String {
+fn differing(text: &[u8], found: &Found, readers: &[EnvReader]) -> String {
     // What only some find may be the inside of a value to the others, and no key.
     let is_found_by_all = found.len() == readers.len();
     let key = found.values().flatten().find_map(|assignment| assignment.key.clone()).filter(|_| is_found_by_all);
-    let mut groups: Vec<(&Secret, Vec<Dialect>)> = Vec::new();
+    let mut groups: Vec<(&Secret, Vec<EnvReader>)> = Vec::new();
     let mut refusing = Vec::new();
     for reader in readers {
         match found.get(reader).map(Vec::as_slice) {

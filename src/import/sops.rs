@@ -2,7 +2,7 @@
 //! it, and the MAC over all of them is checked before anything is taken.
 
 use super::clear_env;
-use super::dialect::Dialect;
+use super::env_reader::EnvReader;
 use super::node::{Kind, Node};
 use super::reading::{CLEAR, Contents, Reading, no_texts};
 use super::sops_lines::SopsLines;
@@ -19,7 +19,7 @@ pub struct Manner {
     /// Take what is in it as one file.
     pub is_whole: bool,
     /// What env files in it are written for.
-    pub dialect: Option<Dialect>,
+    pub dialect: Option<EnvReader>,
 }
 
 /// The forms that SOPS writes.

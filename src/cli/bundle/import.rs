@@ -11,7 +11,7 @@ use crate::bundle::SecretName;
 use crate::cli::Shared;
 use crate::cli::option_value::option_value;
 use crate::cli::shared::print_note;
-use crate::import::Dialect;
+use crate::import::EnvReader;
 use crate::words::{Error, Result, ServiceName};
 use draft::Draft;
 use serde_json::json;
@@ -28,8 +28,8 @@ pub struct Args {
     format: Option<source::Format>,
     /// For whom an env file was written; needed where quotes, `$` or `#` mean something else to each: docker, compose, systemd,
     /// shell, dotenv, sops
-    #[arg(long, value_name = "DIALECT", value_parser = option_value::<Dialect>)]
-    dialect: Option<Dialect>,
+    #[arg(long, value_name = "DIALECT", value_parser = option_value::<EnvReader>)]
+    dialect: Option<EnvReader>,
     /// The service that gets the values [default: the source's name up to its first dot]
     #[arg(long, value_name = "NAME")]
     service: Option<ServiceName>,

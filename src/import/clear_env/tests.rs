@@ -1,6 +1,7 @@
 use super::*;
+use crate::dialect::Dialect;
 
-fn values(text: &[u8], dialect: Option<Dialect>) -> Result<Vec<(String, Vec<u8>)>, String> {
+fn values(text: &[u8], dialect: Option<EnvReader>) -> Result<Vec<(String, Vec<u8>)>, String> {
     let reading = read(text, dialect).map_err(|error| error.to_string())?;
     assert!(!format!("{:?} {:?}", reading.troubles, reading.notes).contains("POISON"), "{:?}", reading.troubles);
     match reading.troubles.is_empty() {
@@ -109,7 +110,7 @@ fn a_dialect_is_read_as_its_reader_reads_it() {
         (b"K", [None; 5]),
     ];
     for (text, expected) in rows {
-        for (dialect, expected) in Dialect::ALL.into_iter().zip(expected) {
+        for (dialect, expected) in EnvReader::ALL.into_iter().zip(expected) {
             let read = values(text, Some(dialect)).ok().map(|read| read[0].1.clone());
             assert_eq!(read.as_deref(), expected, "{dialect}: {}", String::from_utf8_lossy(text));
         }
@@ -117,8 +118,23 @@ fn a_dialect_is_read_as_its_reader_reads_it() {
 }
 
 #[test]
+fn what_only_its_reader_minds_is_refused_by_it() {
+    let long = [b"K=POISON".as_slice(), &[b'a'; 64 * 1024]].concat();
+    for (dialect, text) in [
+        (Dialect::Docker, long.as_slice()),
+        (Dialect::Systemd, b"\x0c=POISON\n"),
+        (Dialect::Systemd, b"K=POISON\xef\xbf\xbe\n"),
+        (Dialect::Shell, b"K=POISON \r\n"),
+    ] {
+        let said = values(text, Some(EnvReader::Of(dialect))).unwrap_err();
+        assert!(said.starts_with("1: "), "{said}");
+        assert!(values(text, None).is_err(), "{said}");
+    }
+}
+
+#[test]
 fn sops_is_a_reader_of_its_own() {
-    assert_eq!(values(b"K=a\\nb \n", Some(Dialect::Sops)).unwrap()[0].1, b"a\nb ");
+    assert_eq!(values(b"K=a\\nb \n", Some(EnvReader::Sops)).unwrap()[0].1, b"a\nb ");
     let reading = read_sealed(b"K=a\\nb\n", None).unwrap();
     assert!(reading.entries.is_empty() && reading.troubles.len() == 1 && reading.hints[0].contains("sops"));
     assert!(read_sealed(b"K=ab\n", None).unwrap().troubles.is_empty());

@@ -1,46 +1,14 @@
-//! What a reader makes of an env file: assignments, or why it would not make one of a line.
+//! `Cursor`: a place in a file that is read byte by byte, and its line.
 
-use crate::words::{KeyName, Secret};
+use super::assignment::Assignment;
+use crate::words::Secret;
 use zeroize::Zeroizing;
 
-/// One assignment, at the line where it begins.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Assignment {
-    /// From 1.
-    pub line: usize,
-    /// `None` when what stands there is no key name: it may be part of a value, and is not shown.
-    pub key: Option<KeyName>,
-    /// Or why it is not taken.
-    pub value: Result<Secret, &'static str>,
-}
-
-impl Assignment {
-    pub fn new(line: usize, key: &[u8], value: Result<Secret, &'static str>) -> Self {
-        let key = std::str::from_utf8(key).ok().and_then(|key| KeyName::new(key).ok());
-        Self { line, key, value }
-    }
-
-    /// A line that is not taken.
-    pub fn refused(line: usize, key: &[u8], why: &'static str) -> Self {
-        Self::new(line, key, Err(why))
-    }
-
-    /// A line that is no assignment at all: no word of it is known to be a key.
-    pub fn none(line: usize, why: &'static str) -> Self {
-        Self { line, key: None, value: Err(why) }
-    }
-}
-
-pub const NO_EQUALS: &str = "there is no `=`, so its value would come from the environment or from nowhere";
-pub const VARIABLE: &str = "`$` stands for a variable, whose value is not here";
-pub const OPEN_QUOTE: &str = "a quote is not closed";
-pub const AFTER_QUOTE: &str = "something stands behind the closing quote";
-pub const NOT_UTF8: &str = "it is not UTF-8 text";
-pub const KEY: &str = "what stands before `=` is not a key";
-
-/// A file with the place in it, and a buffer that holds the longest value, so that none grows and leaves copies behind.
+/// With a buffer that holds the longest value, so that none grows and leaves copies behind. Behind the last byte, `peek` and `next`
+/// give `None`.
 pub struct Cursor<'a> {
-    pub rest: &'a [u8],
+    rest: &'a [u8],
+    /// From 1.
     pub line: usize,
     buffer: Zeroizing<Vec<u8>>,
 }
@@ -48,6 +16,23 @@ pub struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, line: 1, buffer: Zeroizing::new(Vec::with_capacity(bytes.len())) }
+    }
+
+    /// All assignments, with nothing between them but such bytes, and comments behind a `#`.
+    pub fn assignments(
+        mut self,
+        is_between: impl Fn(u8) -> bool,
+        assignment: impl Fn(&mut Self) -> Assignment,
+    ) -> Vec<Assignment> {
+        let mut found = Vec::new();
+        loop {
+            self.take_while(&is_between);
+            match self.peek() {
+                None => return found,
+                Some(b'#') => drop(self.line_end()),
+                Some(_) => found.push(assignment(&mut self)),
+            }
+        }
     }
 
     /// The value that is put together there.
@@ -71,6 +56,15 @@ impl<'a> Cursor<'a> {
         self.rest = rest;
         self.line += usize::from(*byte == b'\n');
         Some(*byte)
+    }
+
+    /// Goes over this byte, if it is next.
+    pub fn eat(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == Some(byte);
+        if is_next {
+            self.next();
+        }
+        is_next
     }
 
     /// Goes over the bytes that are so.
@@ -97,10 +91,13 @@ impl<'a> Cursor<'a> {
         is_export
     }
 
-    /// The rest of the line: nothing, or a comment behind a blank?
-    pub fn nothing_follows(&mut self) -> bool {
+    /// The rest of the line: nothing but such bytes, or a comment behind a blank?
+    pub fn nothing_follows(&mut self, is_nothing: impl Fn(u8) -> bool) -> bool {
         let rest = self.line_end();
-        rest.trim_ascii().is_empty() || (is_blank(rest[0]) && rest.trim_ascii_start().starts_with(b"#"))
+        match rest.iter().position(|b| !is_nothing(*b)) {
+            None => true,
+            Some(at) => rest[at] == b'#' && is_blank(rest[0]),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! `set -a; . FILE` in a POSIX shell, as far as a line is an assignment and nothing but one. What the shell would look up, run or expand is
 //! refused.
 
-use super::env_lines::{Assignment, Cursor, NO_EQUALS, OPEN_QUOTE, VARIABLE, is_blank};
+use super::assignment::{Assignment, NO_EQUALS, OPEN_QUOTE, VARIABLE};
+use super::cursor::{Cursor, is_blank};
 
 const COMMAND: &str = "a shell would run it as a command";
 const META: &str = "it holds a character that a shell acts on: ; & | < > ( )";
@@ -10,16 +11,7 @@ const SUBSTITUTED: &str = "a shell would run the command between backticks";
 const FOLLOWED: &str = "something stands behind the value, and a shell would run it";
 
 pub fn read(bytes: &[u8]) -> Vec<Assignment> {
-    let mut cursor = Cursor::new(bytes);
-    let mut found = Vec::new();
-    loop {
-        cursor.take_while(|b| is_blank(b) || b == b'\n');
-        match cursor.peek() {
-            None => return found,
-            Some(b'#') => drop(cursor.line_end()),
-            Some(_) => found.push(assignment(&mut cursor)),
-        }
-    }
+    Cursor::new(bytes).assignments(|b| is_blank(b) || b == b'\n', assignment)
 }
 
 fn assignment(cursor: &mut Cursor) -> Assignment {
@@ -32,7 +24,7 @@ fn assignment(cursor: &mut Cursor) -> Assignment {
     }
     cursor.next();
     let value = cursor.collect(|cursor, value| word(cursor, is_exported, value)).and_then(|value| {
-        match cursor.nothing_follows() {
+        match cursor.nothing_follows(is_blank) {
             true => Ok(value),
             false => Err(FOLLOWED),
         }

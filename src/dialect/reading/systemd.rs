@@ -1,7 +1,8 @@
 //! `EnvironmentFile=` of systemd, as its state machine goes through the bytes: quotes may stand in the middle, a backslash escapes, and at the
 //! end of a line it joins the next one. What systemd would drop with a warning is refused.
 
-use super::env_lines::{Assignment, NO_EQUALS, NOT_UTF8, OPEN_QUOTE};
+use super::super::systemd::is_noncharacter;
+use super::assignment::{Assignment, NO_EQUALS, NOT_UTF8, OPEN_QUOTE};
 use crate::words::Secret;
 use zeroize::Zeroizing;
 
@@ -115,10 +116,14 @@ impl Machine {
             Ok(text) if text.chars().any(|c| c.is_ascii_control() && !matches!(c, '\n' | '\t')) => {
                 Err("its value holds a control character, and systemd would leave it out")
             }
+            Ok(text) if text.chars().any(is_noncharacter) => {
+                Err("its value holds a code point that is no character, and systemd would drop the file")
+            }
             Ok(_) => Ok(value),
         };
         let key = self.key.trim_ascii_end();
-        let is_key = key.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') && !key[0].is_ascii_digit();
+        let is_key = key.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+            && key.first().is_some_and(|b| !b.is_ascii_digit());
         let value = if is_key { value } else { Err("systemd knows no such key, and would leave it out") };
         self.found.push(Assignment::new(self.begun, key, value));
         self.reset();

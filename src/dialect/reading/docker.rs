@@ -1,7 +1,11 @@
 //! `docker run --env-file`: everything behind the first `=` is the value, quotes and blanks included.
 
-use super::env_lines::{Assignment, KEY, NO_EQUALS, NOT_UTF8, without_mark};
+use super::super::docker::LONGEST_LINE;
+use super::assignment::{Assignment, KEY, NO_EQUALS, NOT_UTF8};
+use super::cursor::without_mark;
 use crate::words::Secret;
+
+const TOO_LONG: &str = "its line is longer than 64 KiB, where docker stops reading";
 
 pub fn read(bytes: &[u8]) -> Vec<Assignment> {
     let lines = without_mark(bytes).split(|b| *b == b'\n').enumerate();
@@ -9,6 +13,9 @@ pub fn read(bytes: &[u8]) -> Vec<Assignment> {
 }
 
 fn assignment(number: usize, line: &[u8]) -> Option<Assignment> {
+    if line.len() > LONGEST_LINE {
+        return Some(Assignment::refused(number, key(line), TOO_LONG));
+    }
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let Ok(text) = std::str::from_utf8(line) else { return Some(Assignment::refused(number, key(line), NOT_UTF8)) };
     let line = text.trim_start();

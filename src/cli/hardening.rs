@@ -18,6 +18,11 @@ pub fn harden() {
     set_soft(Resource::RLIMIT_NOFILE, rlim_t::MAX);
 }
 
+/// From now on nobody raises the limit of core dumps again, neither we nor the programs that we start, such as an editor.
+pub fn for_good() {
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+}
+
 /// The limits as they were, for a program that runs in our place. That it may be traced again, the kernel sees to.
 pub fn undo() {
     for (resource, soft) in BEFORE.get().into_iter().flatten() {

@@ -173,6 +173,9 @@ fn format_behind(matches: &clap::ArgMatches) -> Option<Format> {
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode> {
+    if !matches!(cli.command, Command::Run(_)) {
+        hardening::for_good();
+    }
     match cli.command {
         Command::Setup(args) => setup::run(args, &cli.shared),
         Command::Deploy(args) => deploy::run(args, &cli.shared),

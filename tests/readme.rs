@@ -39,9 +39,10 @@ fn every_command_shown_is_one_that_the_program_knows() {
     let lines: Vec<&String> = shown.iter().filter(|line| line.starts_with("distribute ")).collect();
     assert!(lines.len() > 15, "the README shows commands");
     for line in lines {
-        // With --help behind it a command is parsed and not run.
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_distribute")).args(&words(line)[1..]).arg("--help").output().unwrap();
+        // With --help behind it a command is parsed and not run. What comes behind `--` is another program's.
+        let words = words(line);
+        let own = words[1..].iter().take_while(|word| **word != "--");
+        let output = Command::new(env!("CARGO_BIN_EXE_distribute")).args(own).arg("--help").output().unwrap();
         assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
     }
 }
@@ -67,8 +68,13 @@ fn every_link_leads_to_a_file() {
     let links: Vec<&str> = text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
     let own: Vec<&&str> = links.iter().filter(|link| !link.starts_with("https://")).collect();
     assert!(own.len() > 15, "the README has links");
+    let anchor = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+    let headings: Vec<String> = text.lines().filter(|line| line.starts_with("##")).map(anchor).collect();
     for link in own {
-        assert!(top().join(link).exists(), "{link}");
+        match link.strip_prefix('#') {
+            Some(heading) => assert!(headings.iter().any(|one| one == heading), "{link}"),
+            None => assert!(top().join(link).exists(), "{link}"),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::DesiredFile;
 use crate::bundle::EnvFile;
+use crate::dialect::Dialect;
 use crate::playbook::Format;
 use crate::words::{KeyName, Secret};
 
@@ -9,7 +10,7 @@ use crate::words::{KeyName, Secret};
 pub(super) fn keys_in(file: &DesiredFile, content: &Secret) -> Option<EnvFile> {
     match (file.format, file.format.dialect()) {
         // Comments stay.
-        (Format::Docker, _) if !file.path.contains('/') => EnvFile::parse(content.expose()).ok(),
+        (Format::In(Dialect::Docker), _) if !file.path.contains('/') => EnvFile::parse(content.expose()).ok(),
         (_, Some(dialect)) => dialect.read(content.expose()).ok().map(env),
         (Format::Files, None) => Some(env(vec![(key_of(file)?, content.clone())])),
         (_, None) => None,
@@ -19,7 +20,7 @@ pub(super) fn keys_in(file: &DesiredFile, content: &Secret) -> Option<EnvFile> {
 /// Written anew; `None` where the format cannot hold them, or has a file for each.
 pub(super) fn with_keys(file: &DesiredFile, env: &EnvFile) -> Option<Secret> {
     match file.format.dialect()? {
-        _ if file.format == Format::Docker => Some(env.to_secret()),
+        _ if file.format == Format::In(Dialect::Docker) => Some(env.to_secret()),
         dialect => dialect.write(&env.values(), file.manifest.as_ref()).ok(),
     }
 }

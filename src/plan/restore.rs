@@ -6,6 +6,7 @@ use super::difference::Difference;
 use super::keys_in::{keys_in, with_keys};
 use super::{DesiredFile, DesiredSet, Manifest, Purpose, RootFacts, policy};
 use crate::bundle::{EnvFile, Origin};
+use crate::dialect::Dialect;
 use crate::playbook::Format;
 use crate::words::{Failure, KeyName, Mode, Phase, Principal, RunId, Secret, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -334,7 +335,7 @@ impl Restore {
 fn in_format_of(place: DesiredFile, backup: &Backup) -> DesiredFile {
     let format = backup.label.file(&place.path).map(|file| file.format);
     // Of labels from before there were formats, what is in a directory is as it is.
-    let format = format.filter(|format| *format != Format::Docker || !place.path.contains('/'));
+    let format = format.filter(|format| *format != Format::In(Dialect::Docker) || !place.path.contains('/'));
     DesiredFile { format: format.unwrap_or(place.format), ..place }
 }
 
@@ -349,7 +350,7 @@ pub fn as_found(facts: &RootFacts, present: &Backup, fingerprint: &dyn Fn(&[u8])
     let mut facts = facts.clone();
     for (path, content) in &present.files {
         let found = match present.label.file(path) {
-            Some(file) if file.format != Format::Docker => values_of(file, content),
+            Some(file) if file.format != Format::In(Dialect::Docker) => values_of(file, content),
             _ => EnvFile::parse(content.expose()).ok(),
         };
         let Some(env) = found else { continue };
@@ -387,7 +388,7 @@ fn without_others(set: &DesiredSet, place: &DesiredFile, content: &Secret, backu
     let env = |path: &str| {
         let content = backup.files.get(path)?;
         match backup.label.file(path) {
-            Some(file) if file.format != Format::Docker => values_of(file, content),
+            Some(file) if file.format != Format::In(Dialect::Docker) => values_of(file, content),
             _ => EnvFile::parse(content.expose()).ok(),
         }
     };
@@ -440,7 +441,7 @@ fn place_of(set: &DesiredSet, path: &str) -> Option<DesiredFile> {
             ..file.clone()
         });
     }
-    let suffixes = Format::ALL.map(Format::suffix).into_iter().filter(|suffix| !suffix.is_empty());
+    let suffixes = Format::all().map(Format::suffix).filter(|suffix| !suffix.is_empty());
     let heads = suffixes.filter_map(|suffix| path.strip_suffix(suffix));
     let head = path.split_once('/').map(|(directory, _)| directory).or(heads.into_iter().next())?;
     let service = set.services.iter().find(|service| service.name.as_str() == head)?;
@@ -449,7 +450,7 @@ fn place_of(set: &DesiredSet, path: &str) -> Option<DesiredFile> {
     Some(DesiredFile {
         path: path.to_owned(),
         service: service.name.clone(),
-        format: sibling.map_or(Format::Docker, |file| file.format),
+        format: sibling.map_or(Format::In(Dialect::Docker), |file| file.format),
         manifest: sibling.and_then(|file| file.manifest.clone()),
         origin: Origin::default(),
         content: Secret::new(Vec::new()),

@@ -1,6 +1,7 @@
 //! Plans compared as text: what a play wants, what a host says is there, and the steps between.
 
 use super::*;
+use crate::dialect::Dialect;
 use crate::playbook::{Access, Format};
 use crate::words::{Failure, Mode, Phase, RemotePath, RunId, Secret, ServiceName};
 
@@ -12,7 +13,7 @@ pub(super) fn want(files: &[(&str, &str)]) -> DesiredSet {
     let file = |(path, content): &(&str, &str)| DesiredFile {
         path: (*path).to_owned(),
         service: service(path),
-        format: if path.contains('/') { Format::Raw } else { Format::Docker },
+        format: if path.contains('/') { Format::Raw } else { Format::In(Dialect::Docker) },
         manifest: None,
         origin: Default::default(),
         content: Secret::new(content.as_bytes()),

@@ -1,6 +1,7 @@
 //! Plays and services as written in TOML, checked key by key.
 
 use super::{Access, Action, Format, Health, Play, Rollout, RotationPolicy, Service, ServiceGlob, Template};
+use crate::dialect::Dialect;
 use crate::dialect::Manifest;
 use crate::words::{Error, KeyName, Mode, Pattern, Principal, RemotePath, Result, ServiceName, TomlTable};
 use std::path::Path;
@@ -78,7 +79,7 @@ fn play(table: TomlTable<'_>, directory: &Path) -> Result<Play> {
 
 fn service(table: &TomlTable<'_>, play: &Access, directory: &Path) -> Result<Service> {
     table.only(&SERVICE)?;
-    let format = table.parsed::<Format>("format")?.unwrap_or(Format::Docker);
+    let format = table.parsed::<Format>("format")?.unwrap_or(Format::In(Dialect::Docker));
     let include = include(table)?;
     if !format.may_include() && !include.is_empty() {
         let error = Error::new(format!("format `{format}` cannot include other services"));
@@ -108,8 +109,8 @@ fn require(table: &TomlTable<'_>) -> Result<Vec<KeyName>> {
 fn manifest(table: &TomlTable<'_>, format: Format, name: &ServiceName) -> Result<Option<Manifest>> {
     let namespace = table.string("namespace")?;
     match format {
-        Format::Kubernetes => Ok(Some(Manifest::of(name, namespace).map_err(|error| table.wrong(error))?)),
-        _ => only_of(table, "namespace", Format::Kubernetes).map(|()| None),
+        Format::In(Dialect::Kubernetes) => Ok(Some(Manifest::of(name, namespace).map_err(|error| table.wrong(error))?)),
+        _ => only_of(table, "namespace", Format::In(Dialect::Kubernetes)).map(|()| None),
     }
 }
 

@@ -362,7 +362,7 @@ impl Want {
         let service = path.split('/').next().unwrap().trim_end_matches(".env");
         let content = Secret::new(content.as_ref());
         self.set.files.push(DesiredFile {
-            format: distribute::playbook::Format::Docker,
+            format: distribute::playbook::Format::In(distribute::dialect::Dialect::Docker),
             manifest: None,
             path: path.to_owned(),
             service: ServiceName::new(service).unwrap(),

@@ -1,6 +1,7 @@
 //! `Salvage`: opens what hosts give back, with what is at hand and with the keys found beside it, and keeps what is of use.
 
 use crate::bundle::{BackupKey, Keepsake, RemainingFile, Remains, Unlock, Written};
+use crate::dialect::Dialect;
 use crate::engine::{Salvor, Taken};
 use crate::plan::backup::{Backup, HeldBackup, LabelledFile, Standing, Why};
 use crate::plan::{DesiredSet, RootFacts};
@@ -190,7 +191,7 @@ fn is_pushed(backup: &Backup, whys: Option<&BTreeMap<RunId, Why>>) -> bool {
 
 fn written(format: Format) -> Written {
     match (format, format.dialect()) {
-        (Format::Docker | Format::Raw, _) => Written::AsStored,
+        (Format::In(Dialect::Docker) | Format::Raw, _) => Written::AsStored,
         (Format::Files, _) => Written::OneKey,
         (_, Some(dialect)) => Written::In(dialect),
         (_, None) => Written::Rendered,

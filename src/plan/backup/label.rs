@@ -1,6 +1,7 @@
 //! `Label`: `backup.toml` in a backup: whose it is, which run made it, and of each file what the run recorded. No values.
 
 use super::Why;
+use crate::dialect::Dialect;
 use crate::plan::{DesiredFile, DesiredSet, policy};
 use crate::playbook::Format;
 use crate::words::{Error, HostName, Mode, PlayName, Result, RunId, ServiceName, as_text, printable};
@@ -62,11 +63,11 @@ pub struct LabelledFile {
 }
 
 fn docker() -> Format {
-    Format::Docker
+    Format::In(Dialect::Docker)
 }
 
 fn is_docker(format: &Format) -> bool {
-    *format == Format::Docker
+    *format == Format::In(Dialect::Docker)
 }
 
 impl LabelledFile {
@@ -76,7 +77,7 @@ impl LabelledFile {
         Self {
             path: path.to_owned(),
             service: None,
-            format: wanted.map_or(Format::Docker, |file| file.format),
+            format: wanted.map_or(Format::In(Dialect::Docker), |file| file.format),
             sha256,
             mode: policy::FILE,
             owner: String::new(),

@@ -32,7 +32,7 @@ pub struct Shared {
     /// File that holds the bundle's password (mode 600 or 400) [default: vault-password beside the bundle, if there is one]
     #[arg(long, value_name = "PATH", global = true, env = "DISTRIBUTE_PASSWORD_FILE", hide_env_values = true)]
     pub password_file: Option<PathBuf>,
-    /// An age identity file that opens the bundle; may be given several times
+    /// An identity file that opens the bundle, of age, a plugin or SSH; may be given several times
     #[arg(
         long,
         value_name = "PATH",

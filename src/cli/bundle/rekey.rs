@@ -7,9 +7,10 @@ use crate::words::Result;
 use std::path::PathBuf;
 
 const AFTER: &str = "\
-A bundle with a password gets a new one: from --new-password-file, or asked for twice. One with recipients is sealed to them anew. In any case the
-backups' key and the hosts' own passwords are made anew (`deploy` brings them), and old backups still open. It is one save: all or nothing, and
-what was written is opened and compared before it takes the old one's place.
+A bundle with a password gets a new one: from --new-password-file, or asked for twice. One with
+recipients is sealed to them anew. In any case the backups' key and the hosts' own passwords are
+made anew (`deploy` brings them), and old backups still open. It is one save, all or nothing: what
+was written is opened and compared before it takes the old one's place.
 --check says who gains and who loses access.";
 
 #[derive(clap::Args)]

@@ -4,12 +4,15 @@
 use super::layout::SecretName;
 use super::opened::Bundle;
 use super::record::moment;
+use crate::words::Secret;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Hex digits of a value's keyed hash.
 const DIGITS: usize = 16;
+/// Values from this length on are known again under another name.
+const TELLING: usize = 8;
 
 /// One that lost access, and the values of then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +28,18 @@ pub struct Exposure {
     pub removed: DateTime<Utc>,
     /// The last generation that could be read.
     pub generation: u64,
-    /// Every secret that could be read, and the keyed hash of its value.
-    pub secrets: BTreeMap<String, String>,
+    /// Every secret that could be read, and the keyed hashes of its values: the one of then first, and those of the history.
+    pub secrets: BTreeMap<String, Vec<String>>,
+}
+
+impl Exposure {
+    /// These could be read as well.
+    fn add(&mut self, name: &SecretName, hash: String) {
+        let hashes = self.secrets.entry(name.to_string()).or_default();
+        if !hashes.contains(&hash) {
+            hashes.push(hash);
+        }
+    }
 }
 
 impl Bundle {
@@ -35,27 +48,44 @@ impl Bundle {
         &self.record.exposures
     }
 
-    /// The secrets whose value is still the one that was exposed.
+    /// The secrets that have a value that was exposed: the same one still, an earlier one again, or that of another name.
     pub fn still_exposed(&self, exposure: &Exposure) -> Vec<SecretName> {
-        let is_same = |name: &SecretName| {
-            exposure.secrets.get(&name.to_string()).is_some_and(|hash| self.value_hash(name).as_ref() == Some(hash))
+        let all: HashSet<&String> = exposure.secrets.values().flatten().collect();
+        let is_exposed = |name: &SecretName| {
+            let Some(hash) = self.value_hash(name) else { return false };
+            let is_own = exposure.secrets.get(&name.to_string()).is_some_and(|hashes| hashes.contains(&hash));
+            // A short one is the same by chance: `true`, a port.
+            is_own || (all.contains(&hash) && self.value(name).is_some_and(|value| value.len() >= TELLING))
         };
-        self.secrets().into_iter().filter(is_same).collect()
+        self.secrets().into_iter().filter(is_exposed).collect()
     }
 
-    /// Notes what somebody could read until now.
+    /// Notes what somebody could read until now, earlier values and those of a rotation as well.
     pub(super) fn expose(&mut self, name: String, key: Option<String>, now: DateTime<Utc>) {
-        let hashes = self.secrets().into_iter().filter_map(|name| Some((name.to_string(), self.value_hash(&name)?)));
-        let secrets = hashes.collect();
         let generation = self.generation();
-        self.record.exposures.push(Exposure { name, key, removed: now, generation, secrets });
+        let mut exposure = Exposure { name, key, removed: now, generation, secrets: BTreeMap::new() };
+        self.add_readable(&mut exposure);
+        self.record.exposures.push(exposure);
         self.is_changed = true;
     }
 
+    /// Whoever could open this bundle could read all of this.
+    pub(super) fn add_readable(&self, exposure: &mut Exposure) {
+        for documents in [&self.now, &self.pending, &self.revoking].into_iter().chain(self.history.values().rev()) {
+            for name in documents.names() {
+                documents.get(&name).into_iter().for_each(|value| exposure.add(&name, self.hash(value)));
+            }
+        }
+    }
+
     /// Of a secret's value now; nobody guesses the value from it.
-    pub(super) fn value_hash(&self, name: &SecretName) -> Option<String> {
-        let mut hash = self.mac(self.value(name)?.expose());
+    fn value_hash(&self, name: &SecretName) -> Option<String> {
+        self.value(name).map(|value| self.hash(value))
+    }
+
+    fn hash(&self, value: &Secret) -> String {
+        let mut hash = self.mac(value.expose());
         hash.truncate(DIGITS);
-        Some(hash)
+        hash
     }
 }

@@ -170,6 +170,8 @@ mod tests {
         assert_eq!(left(&bundle), ["a.L", "hosts/h/a.K"]);
         bundle.set(&name("a.K"), secret("1"), at(11));
         assert_eq!(left(&bundle), ["a.K", "a.L", "hosts/h/a.K"], "the old value again is exposed again");
+        bundle.set(&name("b.COPY"), secret("long enough"), at(12));
+        assert_eq!(left(&bundle), ["a.K", "a.L", "hosts/h/a.K"]);
         assert_ne!(bundle.backup_key, key, "he could read the old one");
         assert_eq!(*bundle.open_backup(&sealed, &Unlock::new()).unwrap(), b"old", "the former key is kept");
         let mut recovered = packed(&[]);
@@ -180,6 +182,25 @@ mod tests {
         let again = Bundle::from_entries(bundle.entries(3).unwrap(), &mut |_| ()).unwrap();
         assert_eq!(again.exposures(), bundle.exposures());
         assert_eq!(*again.open_backup(&sealed, &Unlock::new()).unwrap(), b"old");
+    }
+
+    #[test]
+    fn earlier_values_and_copies_are_exposed_too() {
+        let mut bundle =
+            packed(&[("services/a.env", "K=first value\nOLD=gone by then\n"), ("bundle.toml", "generation = 1")]);
+        bundle.add_recipient(someone("alice")).unwrap();
+        bundle.add_recipient(someone("bob")).unwrap();
+        bundle.set(&name("a.K"), secret("second value"), at(2));
+        bundle.remove(&name("a.OLD"), at(2));
+        bundle.saved(2);
+        bundle.remove_recipient("bob", at(3)).unwrap();
+        let left = |bundle: &Bundle| bundle.still_exposed(&bundle.exposures()[0]);
+        bundle.set(&name("a.K"), secret("third value"), at(4));
+        assert_eq!(left(&bundle), []);
+        bundle.set(&name("a.K"), secret("first value"), at(5));
+        bundle.set(&name("a.OLD"), secret("gone by then"), at(5));
+        bundle.set(&name("b.OTHER"), secret("second value"), at(5));
+        assert_eq!(left(&bundle), [name("a.K"), name("a.OLD"), name("b.OTHER")]);
     }
 
     #[test]

@@ -92,8 +92,8 @@ impl Bundle {
             }
         }
         for exposure in &mut self.record.exposures {
-            if let Some(hash) = exposure.secrets.remove(&old.to_string()) {
-                exposure.secrets.insert(new.to_string(), hash);
+            if let Some(hashes) = exposure.secrets.remove(&old.to_string()) {
+                exposure.secrets.entry(new.to_string()).or_default().extend(hashes);
             }
         }
         let is_there = self.now.get(new).is_some();

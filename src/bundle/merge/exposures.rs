@@ -15,16 +15,10 @@ pub fn merge(sides: &Sides, bundle: &mut Bundle) {
     for exposure in &mut merged {
         for (side, list) in [(sides.ours, ours), (sides.theirs, theirs)] {
             if !has(list, exposure) {
-                add_values_of(side, bundle, exposure);
+                side.add_readable(exposure);
             }
         }
     }
     merged.sort_by_key(|exposure| (exposure.removed, exposure.name.clone()));
     bundle.record.exposures = merged;
-}
-
-fn add_values_of(side: &Bundle, bundle: &Bundle, exposure: &mut Exposure) {
-    for name in bundle.secrets().into_iter().filter(|name| bundle.value(name) == side.value(name)) {
-        exposure.secrets.extend(bundle.value_hash(&name).map(|hash| (name.to_string(), hash)));
-    }
 }

@@ -91,6 +91,8 @@ fn a_new_password_and_the_old_one_opens_nothing() {
         check.stderr
     );
     assert!((room.bundle(), room.names(), fs::read(room.path("vault-identity.age")).unwrap()) == before);
+    let same = ["bundle", "rekey", "--password-file", "old", "--new-password-file", "old"];
+    room.run(&same).fails("the password that it has already");
     // While somebody else saves it, nothing that lies beside it changes.
     let held = fs::File::open(room.path("secrets.age")).unwrap();
     held.lock().unwrap();
@@ -145,6 +147,7 @@ fn a_password_alone() {
         .fails("the password file is empty");
     room.run(&["bundle", "rekey", "--password-file", "new", "--new-password-file", "alice"])
         .fails("it holds an identity, not a password");
+    room.run(&["bundle", "rekey", "--password-file", "new", "--new-password-file", "new"]).fails("has already");
     room.run(&["bundle", "rekey", "--password-file", "new", "--new-password-file", "third"]).ok();
     let copies = names_in(&room.path("backups/bundle"));
     assert_eq!(copies.len(), 2);

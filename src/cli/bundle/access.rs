@@ -105,16 +105,17 @@ impl<'a> Access<'a> {
         }
         let stays_password = self.opened.bundle.recipients().is_empty() && change.add.is_empty();
         match password {
-            Some(password) if stays_password => self.seal_with(password),
+            Some(password) if stays_password => self.seal_with(password)?,
             Some(password) => self.lock_identity_with(password)?,
             None if self.was_password && !change.add.is_empty() => self.keep_password()?,
             None => {}
         }
-        for new in change.add {
-            self.opened.bundle.add_recipient(new)?;
-        }
+        // In this order somebody's new key takes the place of his old one.
         for gone in &change.remove {
             self.opened.bundle.remove_recipient(gone, now)?;
+        }
+        for new in change.add {
+            self.opened.bundle.add_recipient(new)?;
         }
         if change.is_rekey && self.lost().is_empty() && !self.is_password_new {
             self.opened.bundle.renew_keys();
@@ -128,13 +129,17 @@ impl<'a> Access<'a> {
     }
 
     /// The password alone, as before or instead of recipients.
-    fn seal_with(&mut self, password: Secret) {
+    fn seal_with(&mut self, password: Secret) -> Result<()> {
         if self.was_password {
+            if self.before.password() == Some(&password) {
+                return Err(same_password());
+            }
             self.opened.bundle.expose_password(self.moment.now);
             self.opened.bundle.renew_keys();
         }
         self.opened.file.seal_with_password("the new password", password);
         self.is_password_new = true;
+        Ok(())
     }
 
     /// age does not let a password stand beside recipients: it locks an identity that is one of them.
@@ -147,7 +152,11 @@ impl<'a> Access<'a> {
             bundle.expose_password(moment.now);
             bundle.renew_keys();
         }
+        let is_same = self.before.password() == Some(&password);
         let identity = PasswordIdentity::new(place, password, self.before.password())?;
+        if is_same && identity.is_settled() {
+            return Err(same_password());
+        }
         bundle.add_recipient(identity.recipient()?.labelled(PASSWORD, moment.now)?)?;
         file.add_identity("the new password's identity", identity.text());
         self.identity = Some(identity);
@@ -270,6 +279,10 @@ fn take_back(file: &BundleFile, identity: Option<&PasswordIdentity>, copy: Optio
     if let Some(copy) = copy {
         file.forget_copy(copy);
     }
+}
+
+fn same_password() -> Error {
+    Error::new("that is the password that it has already; nothing was changed")
 }
 
 fn new_password(from: Option<&NewPassword>) -> Result<Secret> {

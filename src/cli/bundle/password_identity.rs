@@ -47,6 +47,12 @@ impl PasswordIdentity {
         Ok(Self { place, text, password, former: None, is_there, original })
     }
 
+    /// Was there one that a change of the password came to its end with? One that was killed left two in the file.
+    pub fn is_settled(&self) -> bool {
+        let held = |former: &Secret| identities(former.expose()).map_or(0, |held| held.len());
+        self.former.as_ref().is_some_and(|former| held(former) == 1)
+    }
+
     /// What to seal to.
     pub fn recipient(&self) -> Result<Recipient> {
         let key = identities(self.text.expose())?.remove(0);

@@ -47,11 +47,15 @@ fn line_of(path: &Path) -> Result<String> {
     let lines: Vec<&str> =
         text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     match lines.as_slice() {
-        [line] => Ok((*line).to_owned()),
         [first, ..] if first.starts_with("-----BEGIN") => {
             Err(Error::new(format!("{}: it is a private key", path.display()))
                 .hint("name the public half, such as id_ed25519.pub"))
         }
+        lines if lines.iter().any(|line| line.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-")) => {
+            Err(Error::new(format!("{}: it is an identity, which stays with its owner", path.display()))
+                .hint("a recipient is its public key, age1...: `age-keygen -y FILE` shows it"))
+        }
+        [line] => Ok((*line).to_owned()),
         lines => Err(Error::new(format!("{}: it holds {}, not one", path.display(), plural(lines.len(), "recipient")))),
     }
 }

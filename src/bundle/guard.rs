@@ -18,6 +18,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::io::Read;
 use zeroize::Zeroizing;
 
+pub use env_lines::is_telling;
+
 /// Files up to this size are read as env files and looked into as archives; of larger ones, their beginning.
 const HEAD: usize = 1 << 20;
 const TAR_BLOCK: usize = 512;

@@ -42,7 +42,7 @@ pub use difference::{Changed, Difference};
 pub use env_file::EnvFile;
 pub use exposure::Exposure;
 pub use file::{BundleFile, system_random};
-pub use guard::{Finding, Guard};
+pub use guard::{Finding, Guard, is_telling};
 pub use history::Held;
 pub use keys::NotOpened;
 pub use layout::{Document, Item, Place, Scope, SecretName};

@@ -7,6 +7,7 @@ mod confirm;
 mod deploy;
 mod editor;
 mod fleet;
+mod format_given;
 mod git;
 mod hardening;
 mod interrupt;

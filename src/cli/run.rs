@@ -4,9 +4,12 @@
 mod place;
 mod variables;
 
+use super::format_given::FormatGiven;
+use super::option_value::option_value;
+use super::shared::print_result;
 use super::{Shared, hardening};
-use crate::dialect::Dialect;
-use crate::words::{Error, HostName, KeyName, Result, ServiceName, named};
+use crate::words::{Error, HostName, KeyName, Result, ServiceName};
+use serde_json::json;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -19,7 +22,8 @@ const AFTER: &str = "\
 Where the variables come from, the first that is there:
   --file PATH
   --secrets DIR, else DISTRIBUTE_SECRETS, else secrets/ here or upwards, else /run/secrets:
-      SERVICE.env, SERVICE.json, SERVICE.yaml, or a directory SERVICE with a file for each key; each also sealed (with .age behind it)
+      SERVICE.env, SERVICE.json, SERVICE.yaml (each also sealed, with .age behind it), or a
+      directory SERVICE with a file for each key
   secrets.age here or upwards, or --bundle: what all hosts get; with --host what that host gets
 What is sealed is opened by --password-file, --identity, or `vault-password` beside secrets/ or beside the file.
 
@@ -40,8 +44,8 @@ pub struct Args {
     /// The directory of secrets, as a play's root has it
     #[arg(long, value_name = "DIR", env = "DISTRIBUTE_SECRETS", hide_env_values = true, conflicts_with = "file")]
     secrets: Option<PathBuf>,
-    /// How the file is written: docker, compose, systemd, shell, json, kubernetes [default: by its name; of .env, docker]
-    #[arg(long, value_name = "FORMAT", value_parser = super::option_value::option_value::<FormatGiven>)]
+    /// How the file is written: docker, compose, systemd, shell, json, kubernetes [default: as its name or its first line says, else docker]
+    #[arg(long, value_name = "FORMAT", value_parser = option_value::<FormatGiven>)]
     format: Option<FormatGiven>,
     /// With a bundle: with the overrides of this host and its groups
     #[arg(long, value_name = "HOST", conflicts_with_all = ["file", "secrets"])]
@@ -57,18 +61,6 @@ pub struct Args {
     command: Vec<OsString>,
 }
 
-/// A dialect, by its word.
-#[derive(Clone, Copy)]
-struct FormatGiven(Dialect);
-
-impl std::str::FromStr for FormatGiven {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        named(text, "a format of variables", &Dialect::ALL.map(|dialect| (dialect.as_str(), dialect))).map(Self)
-    }
-}
-
 pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let mut variables = Variables::default();
     for service in &args.service {
@@ -80,7 +72,12 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     }
     variables.require(&args.require, args.or_environment)?;
     if shared.check {
-        shared.say(format_args!("would run {} with {}", args.command[0].to_string_lossy(), variables.shown()));
+        let program = args.command[0].to_string_lossy();
+        shared.say(format_args!("would run {} with {}", program.escape_debug(), variables.shown()));
+        if shared.is_json() {
+            let report = json!({ "schema": "distribute.run/1", "command": "run", "check": true, "program": program, "variables": variables.keys() });
+            print_result(&format!("{report}\n"))?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
     match start(&args.command, &variables)? {}

@@ -83,14 +83,33 @@ impl Dialect {
     /// The whole file. Only a manifest has a name of its own; without one given it is called `secrets`.
     pub fn write(self, values: &[(KeyName, Secret)], manifest: Option<&Manifest>) -> Result<Secret, CannotHold> {
         self.check(values)?;
-        Ok(match self {
+        let file = self.lines(values, manifest);
+        Ok(match self.mark() {
+            Some(mark) => Secret::new([mark.as_bytes(), file.expose()].concat()),
+            None => file,
+        })
+    }
+
+    /// The first line of a file whose name does not tell how it is written: a comment to its reader, and to `run` how it is read.
+    fn mark(self) -> Option<String> {
+        matches!(self, Self::Compose | Self::Systemd | Self::Shell)
+            .then(|| format!("# distribute: {}\n", self.as_str()))
+    }
+
+    /// What a file says of itself in its first line; of one that says nothing it is not known.
+    pub fn marked(bytes: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.mark().is_some_and(|mark| bytes.starts_with(mark.as_bytes())))
+    }
+
+    fn lines(self, values: &[(KeyName, Secret)], manifest: Option<&Manifest>) -> Secret {
+        match self {
             Self::Docker => docker::write(values),
             Self::Compose => compose::write(values),
             Self::Systemd => systemd::write(values),
             Self::Shell => shell::write(values),
             Self::Json => json::write(values),
             Self::Kubernetes => kubernetes::write(values, manifest.unwrap_or(&Manifest::default())),
-        })
+        }
     }
 
     /// A value as it stands in the file, where that is not the value itself.
@@ -100,7 +119,8 @@ impl Dialect {
             Self::Json => json::string(value.expose()),
             Self::Kubernetes => kubernetes::encoded(value),
             Self::Compose | Self::Systemd | Self::Shell => {
-                let line = self.write(&[(key.clone(), value.clone())], None).ok()?;
+                self.refuses(key, value).is_none().then_some(())?;
+                let line = self.lines(&[(key.clone(), value.clone())], None);
                 let from = key.as_str().len() + 1;
                 Secret::new(&line.expose()[from..line.len() - 1])
             }

@@ -22,9 +22,9 @@ fn plain_values_stand_bare_and_others_quoted() {
     let values = [("A", "abc"), ("B", ""), ("C", "x y"), ("D", "it's $5"), ("E", "a\"b\\c")];
     for (dialect, expected) in [
         (Dialect::Docker, "A=abc\nB=\nC=x y\nD=it's $5\nE=a\"b\\c\n"),
-        (Dialect::Compose, "A=abc\nB=\nC=\"x y\"\nD='it\\'s $5'\nE=\"a\\\"b\\\\c\"\n"),
-        (Dialect::Systemd, "A=abc\nB=\nC=\"x y\"\nD=\"it's \\$5\"\nE=\"a\\\"b\\\\c\"\n"),
-        (Dialect::Shell, "A=abc\nB=\nC='x y'\nD='it'\\''s $5'\nE='a\"b\\c'\n"),
+        (Dialect::Compose, "# distribute: compose\nA=abc\nB=\nC=\"x y\"\nD='it\\'s $5'\nE=\"a\\\"b\\\\c\"\n"),
+        (Dialect::Systemd, "# distribute: systemd\nA=abc\nB=\nC=\"x y\"\nD=\"it's \\$5\"\nE=\"a\\\"b\\\\c\"\n"),
+        (Dialect::Shell, "# distribute: shell\nA=abc\nB=\nC='x y'\nD='it'\\''s $5'\nE='a\"b\\c'\n"),
         (
             Dialect::Json,
             "{\n  \"A\": \"abc\",\n  \"B\": \"\",\n  \"C\": \"x y\",\n  \"D\": \"it's $5\",\n  \"E\": \"a\\\"b\\\\c\"\n}\n",
@@ -36,6 +36,8 @@ fn plain_values_stand_bare_and_others_quoted() {
         ),
     ] {
         assert_eq!(written(dialect, &values), expected, "{}", dialect.as_str());
+        let is_marked = !matches!(dialect, Dialect::Docker | Dialect::Json | Dialect::Kubernetes);
+        assert_eq!(Dialect::marked(expected.as_bytes()), Some(dialect).filter(|_| is_marked));
     }
 }
 
@@ -164,7 +166,7 @@ fn errors_of_readers_name_the_line_never_the_text() {
 fn what_compose_reads_in_two_ways_is_taken_from_ourselves_alone() {
     let values = [pair("A", b"a \"\\ b"), pair("B", b"$ 'b")];
     let file = Dialect::Compose.write(&values, None).unwrap();
-    assert_eq!(file.expose(), b"A=\"a \\\"\\\\ b\"\nB='$ \\'b'\n");
+    assert_eq!(file.expose(), b"# distribute: compose\nA=\"a \\\"\\\\ b\"\nB='$ \\'b'\n");
     assert_eq!(Dialect::Compose.read(file.expose()).unwrap(), values);
     let assignments = Dialect::Compose.assignments(file.expose());
     assert!(assignments.len() == 2 && assignments.iter().all(|assignment| assignment.value.is_err()));

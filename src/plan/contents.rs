@@ -61,13 +61,15 @@ impl Contents<'_> {
         for source in &entitled.sources {
             keys.extend(self.content(source)?.env.iter().flat_map(|env| env.keys().cloned()));
         }
-        let Some(key) = entitled.service.require.iter().find(|key| !keys.contains(*key)) else { return Ok(()) };
+        let lacking: Vec<&KeyName> = entitled.service.require.iter().filter(|key| !keys.contains(*key)).collect();
+        let Some(first) = lacking.first() else { return Ok(()) };
+        let names = lacking.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+        let which = if lacking.len() == 1 { "the key" } else { "the keys" };
         let error = Error::new(format!(
-            "service `{service}` requires the key `{key}`, which host \"{}\" lacks",
+            "service `{service}` requires {which} {names}, which host \"{}\" lacks",
             self.host.name
         ));
-        let source = entitled.sources.first().unwrap_or(service);
-        Err(error.hint(format!("set it: distribute bundle set {source}.{key}")))
+        Err(error.hint(format!("set it: distribute bundle set {}.{first}", entitled.first_source())))
     }
 
     fn raw(&self, entitled: &Entitled) -> Result<Vec<DesiredFile>> {

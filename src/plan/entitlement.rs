@@ -92,6 +92,11 @@ impl Entitled<'_> {
         root.join(&format!("secrets/{}", self.service.entry()))
     }
 
+    /// Where a key that it lacks is to be set.
+    pub fn first_source(&self) -> &ServiceName {
+        self.sources.first().unwrap_or(&self.service.name)
+    }
+
     /// Is it, or is it made of, this service?
     pub fn holds(&self, service: &ServiceName) -> bool {
         self.service.name == *service || self.sources.contains(service)

@@ -2,12 +2,14 @@
 //! names and values alone; never a value is told.
 
 use super::entitlement::{Entitlement, entitlements};
-use crate::bundle::{Bundle, Item, SecretName};
+use crate::bundle::{Bundle, Item, SecretName, is_telling};
 use crate::inventory::Inventory;
 use crate::playbook::Playbook;
 use crate::words::{Error, HostName, KeyName, Result, Secret, ServiceName, listed, named, plural};
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
+
+const BETTER: &str = "`distribute bundle generate` makes a better one";
 
 /// Shorter ones can be tried out.
 const SHORTEST: usize = 12;
@@ -39,18 +41,15 @@ const PLACEHOLDERS: [&str; 18] = [
 ];
 
 /// The first words of everybody's list.
-const COMMON: [&str; 14] = [
+const COMMON: [&str; 11] = [
     "password",
     "passw0rd",
-    "secret",
     "123456",
     "12345678",
     "123456789",
     "1234567890",
     "qwerty",
-    "admin",
     "letmein",
-    "welcome",
     "iloveyou",
     "password1",
     "password123",
@@ -147,6 +146,9 @@ fn of_value(name: &SecretName, value: &Secret) -> Option<(FlawRule, String)> {
             flaw(FlawRule::Whitespace, "there are blanks around it, which some readers drop and others do not")
         }
         Item::Key(_) if is_placeholder(trimmed) => flaw(FlawRule::Placeholder, "it is a placeholder"),
+        Item::Key(_) if COMMON.contains(&String::from_utf8_lossy(trimmed).to_lowercase().as_str()) => {
+            Some((FlawRule::Weak, format!("it is among the first that everybody tries; {BETTER}")))
+        }
         Item::Key(key) if is_secret(key) => weakness(key, trimmed).map(|message| (FlawRule::Weak, message)),
         Item::Key(_) => None,
     }
@@ -178,12 +180,10 @@ fn is_secret(key: &KeyName) -> bool {
 fn weakness(key: &KeyName, value: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(value).to_lowercase();
     let different = value.iter().collect::<BTreeSet<_>>().len();
-    let better = "`distribute bundle generate` makes a better one";
     match () {
-        () if COMMON.contains(&text.as_str()) => Some(format!("it is on everybody's list of passwords; {better}")),
-        () if text == key.as_str().to_lowercase() => Some(format!("it is its own name; {better}")),
-        () if value.len() < SHORTEST => Some(format!("it has fewer than {SHORTEST} characters; {better}")),
-        () if different < FEWEST => Some(format!("it has fewer than {FEWEST} different characters; {better}")),
+        () if text == key.as_str().to_lowercase() => Some(format!("it is its own name; {BETTER}")),
+        () if value.len() < SHORTEST => Some(format!("it has fewer than {SHORTEST} characters; {BETTER}")),
+        () if different < FEWEST => Some(format!("it has fewer than {FEWEST} different characters; {BETTER}")),
         () => None,
     }
 }
@@ -195,7 +195,7 @@ fn duplicates(bundle: &Bundle) -> Vec<Flaw> {
     for name in bundle.secrets() {
         let value = bundle.value(&name).expect("it has one").expose();
         let is_worth = match &name.item {
-            Item::Key(key) => is_secret(key) && value.len() >= WORTH_COMPARING,
+            Item::Key(key) => is_telling(value) || (is_secret(key) && value.len() >= WORTH_COMPARING),
             Item::File(_) => value.len() >= WORTH_COMPARING,
         };
         if is_worth {
@@ -214,7 +214,7 @@ fn duplicates(bundle: &Bundle) -> Vec<Flaw> {
 
 /// What services require, and hosts that get them would not have.
 fn missing(bundle: &Bundle, inventory: &Inventory, playbook: &Playbook) -> Result<Vec<Flaw>> {
-    let mut lacking: BTreeMap<(ServiceName, KeyName), Vec<HostName>> = BTreeMap::new();
+    let mut lacking: BTreeMap<(ServiceName, ServiceName, KeyName), Vec<HostName>> = BTreeMap::new();
     for host in inventory.hosts() {
         for Entitlement { services, .. } in entitlements(inventory, playbook, host)? {
             for entitled in services.iter().filter(|entitled| !entitled.service.require.is_empty()) {
@@ -223,18 +223,19 @@ fn missing(bundle: &Bundle, inventory: &Inventory, playbook: &Playbook) -> Resul
                 let envs: Vec<_> = contents.filter_map(|content| content.env).collect();
                 let has = |key: &KeyName| envs.iter().any(|env| env.get(key).is_some());
                 for key in entitled.service.require.iter().filter(|key| !has(key)) {
-                    let at = (entitled.service.name.clone(), key.clone());
+                    let at = (entitled.service.name.clone(), entitled.first_source().clone(), key.clone());
                     lacking.entry(at).or_default().push(host.name.clone());
                 }
             }
         }
     }
-    let flaw = |((service, key), hosts): ((ServiceName, KeyName), Vec<HostName>)| {
+    let flaw = |((service, source, key), hosts): ((ServiceName, ServiceName, KeyName), Vec<HostName>)| {
+        let secret = SecretName::key(&source, &key);
         let message = format!(
-            "service {service} requires it, and {} would not have it: distribute bundle set {service}.{key}",
+            "service {service} requires it, and {} would not have it: distribute bundle set {secret}",
             plural(hosts.len(), "host")
         );
-        Flaw { rule: FlawRule::Missing, secret: SecretName::key(&service, &key), message, hosts }
+        Flaw { rule: FlawRule::Missing, secret, message, hosts }
     };
     Ok(lacking.into_iter().map(flaw).collect())
 }
@@ -257,6 +258,7 @@ mod tests {
             ("a.MODE", "your-api-key", Some(FlawRule::Placeholder)),
             ("a.MODE", "TODO", Some(FlawRule::Placeholder)),
             ("a.MODE", "x", None),
+            ("a.MODE", "password", Some(FlawRule::Weak)),
             ("a.DB_PASSWORD", "hunter2", Some(FlawRule::Weak)),
             ("a.DB_PASSWORD", "aaaaaaaaaaaaaaaaaaaa", Some(FlawRule::Weak)),
             ("a.DB_PASSWORD", "password123", Some(FlawRule::Weak)),

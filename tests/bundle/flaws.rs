@@ -33,6 +33,8 @@ fn each_flaw_is_found_and_gone_when_it_is_mended() {
         ("aws.DB_PASSWORD", b"hunter2"),
         ("aws.A_TOKEN", b"the-same-value-twice"),
         ("aws.B_TOKEN", b"the-same-value-twice"),
+        ("aws.URL", b"postgres://u:Zr8kd03kdLs9@h/db"),
+        ("other.URL", b"postgres://u:Zr8kd03kdLs9@h/db"),
     ] {
         room.feed(&["bundle", "set", key], value).ok();
     }
@@ -46,10 +48,11 @@ fn each_flaw_is_found_and_gone_when_it_is_mended() {
         "missing aws.EXTRA",
         "placeholder aws.PLACE",
         "missing aws.REGION",
+        "duplicate aws.URL",
     ];
     assert_eq!((found.iter().map(String::as_str).collect::<Vec<_>>(), code), (expected.to_vec(), 3));
     let text = room.run(&["bundle", "check"]);
-    assert!(text.code == 3 && text.stdout.contains("8 findings"), "{}", text.stdout);
+    assert!(text.code == 3 && text.stdout.contains("9 findings"), "{}", text.stdout);
     for value in ["hunter2", "the-same-value-twice"] {
         assert!(!text.stdout.contains(value) && !text.stderr.contains(value));
     }
@@ -66,6 +69,7 @@ fn each_flaw_is_found_and_gone_when_it_is_mended() {
         ("aws.B_TOKEN", b"another-value-now"),
         ("aws.EXTRA", b"for all"),
         ("aws.REGION", b"eu"),
+        ("other.URL", b"postgres://v:Zr8kd03kdLs9@h/db"),
     ] {
         room.feed(&["bundle", "set", key], value).ok();
     }

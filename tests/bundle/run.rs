@@ -97,12 +97,15 @@ fn other_formats_are_read_as_their_readers_do() {
     let room = Room::empty();
     room.put("host/secrets/j.json", "{\"A\": \"x\\ny\"}\n");
     room.put("host/secrets/s.env", "A='it'\\''s'\n");
+    room.put("host/secrets/m.env", "# distribute: shell\nA='it'\\''s'\n");
     let print = ["--", "sh", "-c", "printf '%s' \"$A\""];
     assert_eq!(run(&room, &[&["--service", "j"], &print[..]].concat()).ok().stdout, "x\ny");
     let shell = run(&room, &[&["--service", "s", "--format", "shell"], &print[..]].concat());
     assert_eq!(shell.ok().stdout, "it's");
     let docker = run(&room, &[&["--service", "s"], &print[..]].concat());
     assert_eq!(docker.ok().stdout, "'it'\\''s'", "as docker would");
+    let marked = run(&room, &[&["--service", "m"], &print[..]].concat());
+    assert_eq!(marked.ok().stdout, "it's", "its first line says how it is written");
     assert_eq!(run(&room, &[&["--service", "s", "--format", "dcoker"], &print[..]].concat()).code, 1);
 }
 
@@ -130,8 +133,60 @@ fn what_is_not_there_is_refused_unless_told_otherwise() {
     room.run_with(&args, b"", &[]).fails("TOKEN has no value");
     run(&room, &["--service", "aws", "--require", "MISSING", "--", "true"]).fails("MISSING has no value");
     run(&room, &["--service", "aws", "--require", "ID", "--", "true"]).ok();
+    let args = ["--service", "aws", "--check", "-o", "json", "--", "sh"];
+    let report: serde_json::Value = serde_json::from_str(&run(&room, &args).ok().stdout).unwrap();
+    assert_eq!(
+        (&report["schema"], &report["variables"]),
+        (&"distribute.run/1".into(), &serde_json::json!(["ID", "SECRET"]))
+    );
     let check = run(&room, &["--service", "aws", "--check", "--", "sh", "-c", "echo ran"]).ok();
     assert!(check.stdout.is_empty() && check.stderr.contains("would run sh with 2 variables: ID, SECRET"));
     room.chmod("host/secrets/aws.env", 0o666);
-    run(&room, &["--service", "aws", "--", "true"]).fails("everybody can write it");
+    run(&room, &["--service", "aws", "--", "true"]).fails("can be written by everybody");
+    room.run(&["run", "--secrets", "host/secrets", "--service", "aws", "--", "true"]).fails("everybody can write it");
+}
+
+/// A host that is set up is a story of the fleet; here its enrolment is written by hand.
+#[test]
+fn what_is_sealed_for_a_host_arrives_byte_for_byte() {
+    let room = Room::empty();
+    room.put("host/keep", "");
+    room.run(&["keygen", "-o", "host/vault-password"]).ok();
+    room.put("in/bundle.toml", "[enrolments.web1]\nservices = [\"api\", \"tls\"]\n");
+    room.put("in/services/api.env", "PLAIN=1\n#: escaped\nLINES=one\\ntwo\\r\nQUOTES=it's \"q\" $HOME # `x`\n");
+    room.put("in/services/tls/cert.pem", "x");
+    let identity = std::fs::read_to_string(room.path("host/vault-password")).unwrap();
+    room.put("in/keys/hosts/web1", &identity);
+    let tar = std::process::Command::new("tar")
+        .args(["czC", "in", "bundle.toml", "services", "keys"])
+        .current_dir(room.path("."))
+        .output();
+    room.seal_by_hand(&tar.unwrap().stdout);
+    room.put("inventory/hosts.toml", "[hosts]\nweb1 = {}\n");
+    let sealed = room.command(&["bundle", "seal", "api", "--for", "web1"]).output().unwrap();
+    assert!(sealed.status.success(), "{}", String::from_utf8_lossy(&sealed.stderr));
+    room.put_private("host/api.env.age", &sealed.stdout);
+    let print = ["--", "sh", "-c", "printf '%s|%s' \"$LINES\" \"$QUOTES\""];
+    let said = room.run(&[&["run", "--service", "api", "--file", "host/api.env.age"], &print[..]].concat()).ok();
+    assert_eq!(said.stdout, "one\ntwo\r|it's \"q\" $HOME # `x`");
+    room.run(&["bundle", "seal", "api", "--for", "web1", "--format", "docker"]).fails("key `LINES`");
+    room.run(&["bundle", "seal", "tls", "--for", "web1"]).fails("tls has no variables, only files");
+    room.run(&["bundle", "seal", "other", "--for", "web1"]).fails("not enrolled for other");
+}
+
+#[test]
+fn what_somebody_else_put_in_the_way_is_not_run() {
+    if !nix::unistd::geteuid().is_root() {
+        return println!("skipped: needs root");
+    }
+    let room = Room::empty();
+    room.put("shared/secrets/aws.env", "ID=evil\n");
+    room.put("shared/work/x", "");
+    for path in ["shared", "shared/secrets", "shared/secrets/aws.env"] {
+        std::os::unix::fs::chown(room.path(path), Some(65534), None).unwrap();
+    }
+    let args = ["run", "-C", "shared/work", "--service", "aws", "--", "sh", "-c", "echo $ID"];
+    room.run(&args).fails("belongs to user 65534");
+    let named = ["run", "--secrets", "shared/secrets", "--service", "aws", "--", "sh", "-c", "echo $ID"];
+    assert_eq!(room.run(&named).ok().stdout, "evil\n", "somebody named it");
 }

@@ -2,9 +2,12 @@
 //! image, or for a place that is no root of a play.
 
 use crate::cli::Shared;
+use crate::cli::format_given::FormatGiven;
+use crate::cli::option_value::option_value;
 use crate::cli::shared::print_bytes;
 use crate::inventory::Inventory;
-use crate::words::{Error, HostName, Result, ServiceName};
+use crate::words::{Error, HostName, KeyName, Result, Secret, ServiceName};
+use std::io::IsTerminal;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -13,9 +16,16 @@ pub struct Args {
     /// The host that is to open them, with its vault-password; it must be enrolled
     #[arg(long = "for", value_name = "HOST")]
     host: HostName,
+    /// How it is written: shell, docker, compose, systemd, json, kubernetes
+    #[arg(long, value_name = "FORMAT", default_value = "shell", value_parser = option_value::<FormatGiven>)]
+    format: FormatGiven,
 }
 
 pub fn run(args: Args, shared: &Shared) -> Result<()> {
+    if std::io::stdout().is_terminal() {
+        return Err(Error::new("stdout is a terminal, and what is sealed is no text; nothing was sealed")
+            .hint(format!("distribute bundle seal {} --for {} >{0}.env.age", args.service, args.host)));
+    }
     let super::Opened { bundle, .. } = super::open(shared)?;
     let inventory = Inventory::load(&shared.project()?.inventory)?;
     let groups = inventory.host(&args.host).map(|host| host.groups.clone()).unwrap_or_default();
@@ -25,9 +35,21 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
             .hint("`distribute setup` enrols hosts for what the playbooks give them"));
     }
     let content = bundle.content(&args.service, &args.host, &groups);
-    let env = content.and_then(|content| content.env).ok_or_else(|| super::unknown_service(&args.service, &bundle))?;
-    let sealed = bundle.seal_for_host(&args.host, &env.to_secret())?;
+    let Some(env) = content.and_then(|content| content.env) else {
+        return Err(Error::new(format!("{} has no variables, only files; nothing was sealed", args.service))
+            .hint("a file is sealed by age itself: distribute bundle get SERVICE/FILE | age -r RECIPIENT"));
+    };
+    let clear = written(&args, &env.values())?;
+    let sealed = bundle.seal_for_host(&args.host, &clear)?;
     let sealed =
         sealed.ok_or_else(|| Error::new(format!("{} has no identity yet", args.host)).hint("distribute setup"))?;
     print_bytes(&sealed)
+}
+
+fn written(args: &Args, values: &[(KeyName, Secret)]) -> Result<Secret> {
+    args.format.0.write(values, None).map_err(|refusal| {
+        let value = values.iter().find(|(key, _)| *key == refusal.key).map(|(_, value)| value);
+        let error = value.map(|value| refusal.of(&args.service, value));
+        error.unwrap_or_else(|| Error::new("it cannot be written")).hint("--format names another; nothing was sealed")
+    })
 }

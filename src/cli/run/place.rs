@@ -34,6 +34,10 @@ pub fn find(service: &ServiceName, args: &Args, shared: &Shared) -> Result<Optio
     if !wants_bundle {
         for directory in directories(args, shared)? {
             if let Some(place) = in_directory(&directory, service) {
+                // Nobody named it: whoever could put it there could put anything into the program.
+                if args.secrets.is_none() {
+                    refuse_foreign(place.path())?;
+                }
                 return Ok(Some(place));
             }
         }
@@ -79,13 +83,20 @@ fn in_directory(directory: &Path, service: &ServiceName) -> Option<Place> {
 }
 
 impl Place {
+    fn path(&self) -> &Path {
+        match self {
+            Self::File(path) | Self::Directory(path) | Self::Bundle(path) => path,
+        }
+    }
+
     /// Keys and values.
     pub fn read(&self, service: &ServiceName, args: &Args, shared: &Shared) -> Result<Vec<(KeyName, Secret)>> {
         match self {
             Self::File(path) => file(path, service, args, shared).map_err(|error| error.at(path.display())),
             Self::Directory(path) => directory(path),
             Self::Bundle(path) => {
-                let opened = SealedContent::open(content(path)?.expose(), &unlock::unlock(shared, path)?);
+                let unlock = unlock::unlock(shared, path)?;
+                let opened = content(path).and_then(|bytes| SealedContent::open(bytes.expose(), &unlock));
                 match opened.map_err(|error| error.at(path.display()))? {
                     SealedContent::Bundle(bundle) => {
                         LastSeen::of(path)?.check(&bundle)?;
@@ -101,23 +112,23 @@ impl Place {
 fn file(path: &Path, service: &ServiceName, args: &Args, shared: &Shared) -> Result<Vec<(KeyName, Secret)>> {
     let bytes = content(path)?;
     if !is_age_file(bytes.expose()) {
-        return dialect(path, args).read(bytes.expose());
+        return dialect(path, bytes.expose(), args).read(bytes.expose());
     }
     match SealedContent::open(bytes.expose(), &beside(path, shared)?)? {
         SealedContent::Bundle(bundle) => of_bundle(&bundle, service, args, shared),
-        SealedContent::File(clear) => dialect(path, args).read(clear.expose()),
+        SealedContent::File(clear) => dialect(path, clear.expose(), args).read(clear.expose()),
     }
 }
 
-/// By the option, else by the name: only of `.env` there are several kinds, and docker's is the playbook's default.
-fn dialect(path: &Path, args: &Args) -> Dialect {
+/// By the option, else by the name. Of `.env` there are several kinds: all but docker's, which is the playbook's default, say so in their first line.
+fn dialect(path: &Path, bytes: &[u8], args: &Args) -> Dialect {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".age").unwrap_or(&name);
     match (args.format, name.rsplit('.').next()) {
         (Some(given), _) => given.0,
         (None, Some("json")) => Dialect::Json,
         (None, Some("yaml" | "yml")) => Dialect::Kubernetes,
-        (None, _) => Dialect::Docker,
+        (None, _) => Dialect::marked(bytes).unwrap_or(Dialect::Docker),
     }
 }
 
@@ -160,29 +171,54 @@ fn directory(path: &Path) -> Result<Vec<(KeyName, Secret)>> {
         let entry = entry.map_err(failed)?;
         let key = entry.file_name().to_str().and_then(|name| name.parse::<KeyName>().ok());
         if let Some(key) = key.filter(|_| entry.path().is_file()) {
-            variables.push((key, content(&entry.path())?));
+            let value = content(&entry.path()).map_err(|error| error.at(entry.path().display()))?;
+            variables.push((key, value));
         }
     }
     variables.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(variables)
 }
 
-/// Whoever can write the file could put anything into the program: nobody but its owner may.
+/// Refuses what somebody else could have put there: it and the directories above must be root's or ours, and nobody else may write there.
+fn refuse_foreign(path: &Path) -> Result<()> {
+    let real = path.canonicalize().map_err(|e| Error::new(path.display().to_string()).because(e))?;
+    let me = nix::unistd::geteuid().as_raw();
+    for place in real.ancestors() {
+        let found = place.symlink_metadata().map_err(|e| Error::new(place.display().to_string()).because(e))?;
+        let is_foreign = found.uid() != me && found.uid() != 0;
+        let is_sticky = found.is_dir() && found.mode() & 0o1000 != 0;
+        if is_foreign || (Mode::new(found.mode()).is_world_writable() && !is_sticky) {
+            let why = if is_foreign {
+                format!("belongs to user {}", found.uid())
+            } else {
+                "can be written by everybody".to_owned()
+            };
+            return Err(Error::new(format!(
+                "{} was found, but {} {why}; nothing was run",
+                path.display(),
+                place.display()
+            ))
+            .hint("if it is meant, name it: --secrets DIR or --file PATH"));
+        }
+    }
+    Ok(())
+}
+
+/// Whoever can write the file could put anything into the program: nobody but its owner may. Errors do not name it.
 fn content(path: &Path) -> Result<Secret> {
-    let failed = |e| Error::new(path.display().to_string()).because(e);
+    let failed = |e| Error::new("it cannot be read").because(e);
     let file = File::open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?;
     if !found.is_file() {
-        return Err(Error::new(format!("{} is not a regular file", path.display())));
+        return Err(Error::new("it is not a regular file"));
     }
     if Mode::new(found.mode()).is_world_writable() {
-        return Err(Error::new(format!("{}: everybody can write it; nothing was run", path.display()))
-            .hint(format!("chmod o-w {}", path.display())));
+        return Err(Error::new("everybody can write it; nothing was run").hint(format!("chmod o-w {}", path.display())));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(found.len().min(LARGEST) as usize + 1));
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
     match bytes.len() as u64 > LARGEST {
-        true => Err(Error::new(format!("{} is larger than 64 MiB", path.display()))),
+        true => Err(Error::new("it is larger than 64 MiB")),
         false => Ok(Secret::new(std::mem::take(&mut *bytes))),
     }
 }

@@ -29,8 +29,12 @@ impl Variables {
 
     /// For a message: the keys.
     pub fn shown(&self) -> String {
-        let keys: Vec<&str> = self.0.keys().map(KeyName::as_str).collect();
-        format!("{}: {}", plural(keys.len(), "variable"), keys.join(", "))
+        format!("{}: {}", plural(self.0.len(), "variable"), self.keys().join(", "))
+    }
+
+    /// In the order of the alphabet.
+    pub fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(KeyName::as_str).collect()
     }
 
     /// As a process takes them.

@@ -153,7 +153,7 @@ fn what_is_sealed_for_a_host_arrives_byte_for_byte() {
     room.put("host/keep", "");
     room.run(&["keygen", "-o", "host/vault-password"]).ok();
     room.put("in/bundle.toml", "[enrolments.web1]\nservices = [\"api\", \"tls\"]\n");
-    room.put("in/services/api.env", "PLAIN=1\n#: escaped\nLINES=one\\ntwo\\r\nQUOTES=it's \"q\" $HOME # `x`\n");
+    room.put("in/services/api.env", "PLAIN=1\n#: escaped\nTWO=one\\ntwo\\r\nQUOTES=it's \"q\" $HOME # `x`\n");
     room.put("in/services/tls/cert.pem", "x");
     let identity = std::fs::read_to_string(room.path("host/vault-password")).unwrap();
     room.put("in/keys/hosts/web1", &identity);
@@ -166,10 +166,10 @@ fn what_is_sealed_for_a_host_arrives_byte_for_byte() {
     let sealed = room.command(&["bundle", "seal", "api", "--for", "web1"]).output().unwrap();
     assert!(sealed.status.success(), "{}", String::from_utf8_lossy(&sealed.stderr));
     room.put_private("host/api.env.age", &sealed.stdout);
-    let print = ["--", "sh", "-c", "printf '%s|%s' \"$LINES\" \"$QUOTES\""];
+    let print = ["--", "sh", "-c", "printf '%s|%s' \"$TWO\" \"$QUOTES\""];
     let said = room.run(&[&["run", "--service", "api", "--file", "host/api.env.age"], &print[..]].concat()).ok();
     assert_eq!(said.stdout, "one\ntwo\r|it's \"q\" $HOME # `x`");
-    room.run(&["bundle", "seal", "api", "--for", "web1", "--format", "docker"]).fails("key `LINES`");
+    room.run(&["bundle", "seal", "api", "--for", "web1", "--format", "docker"]).fails("key `TWO`");
     room.run(&["bundle", "seal", "tls", "--for", "web1"]).fails("tls has no variables, only files");
     room.run(&["bundle", "seal", "other", "--for", "web1"]).fails("not enrolled for other");
 }

@@ -254,9 +254,29 @@ fn a_template_is_read_beside_its_playbook() {
     let template = service.template.as_ref().unwrap();
     assert_eq!((template.file.as_str(), &*template.text), ("app.conf", "x = {{ host }}\n"));
     assert_eq!((service.entry().as_str(), service.require.len()), ("conf", 2));
-    assert_eq!(&*load("../outside.j2").unwrap().template.unwrap().text, "out");
+    let outside = dir.path().join("outside.j2");
+    std::os::unix::fs::symlink(".", playbooks.join("templates/linked")).unwrap();
+    for name in ["vault-password", "vault-password.j2", "vault-identity.age", "secrets.age", "a.AGE.j2"] {
+        fs::write(playbooks.join("templates").join(name), "POISON").unwrap();
+    }
+    fs::write(playbooks.join("templates/age.j2"), "a\nAGE-SECRET-KEY-1POISON\n").unwrap();
+    fs::write(playbooks.join("templates/pem.j2"), "-----BEGIN RSA PRIVATE KEY-----\nPOISON\n").unwrap();
+    nix::unistd::mkfifo(&playbooks.join("templates/fifo.j2"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     for (path, why) in [
-        ("templates/link.j2", "is a link out of the playbook's directory"),
+        ("../outside.j2", "does not lie below the playbook's directory"),
+        ("templates/../templates/app.conf.j2", "does not lie below the playbook's directory"),
+        (outside.to_str().unwrap(), "does not lie below the playbook's directory"),
+        ("/etc/hostname", "does not lie below the playbook's directory"),
+        ("templates/link.j2", "symbolic link on the way"),
+        ("templates/linked/app.conf.j2", "symbolic link on the way"),
+        ("templates/vault-password", "is no template by its name"),
+        ("templates/vault-password.j2", "is no template by its name"),
+        ("templates/vault-identity.age", "is no template by its name"),
+        ("templates/secrets.age", "is no template by its name"),
+        ("./templates/a.AGE.j2", "is no template by its name"),
+        ("templates/age.j2", "it holds a private key"),
+        ("templates/pem.j2", "it holds a private key"),
+        ("templates/fifo.j2", "not a plain file"),
         ("templates/large.j2", "larger than 1 MiB"),
         ("templates/latin.j2", "not UTF-8"),
         ("templates/none.j2", "No such file"),
@@ -265,6 +285,7 @@ fn a_template_is_read_beside_its_playbook() {
     ] {
         let error = load(path).unwrap_err().to_string();
         assert!(error.contains("a.toml:8: ") && error.contains(why), "{path}: {error}");
+        assert!(!error.contains("POISON"), "{path}: {error}");
     }
     fs::set_permissions(playbooks.join("templates/app.conf.j2"), fs::Permissions::from_mode(0o666)).unwrap();
     assert!(load("templates/app.conf.j2").unwrap_err().to_string().contains("anybody on this machine"));

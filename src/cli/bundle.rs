@@ -180,8 +180,24 @@ fn tell(opened: &mut Opened, is_saved: bool, what: &str, fields: Value, shared: 
         print_note(shared, "--check: nothing was written");
     } else if is_saved {
         print_note(shared, &generation(file, bundle));
+        note_conflict(file, shared);
     }
     report(bundle, fields, shared)
+}
+
+/// What git left in conflict is our side alone, and so is what was saved upon it.
+fn note_conflict(file: &BundleFile, shared: &Shared) {
+    let name = file.path().file_name().unwrap_or_default();
+    if Git::around(file.path()).is_ok_and(|git| git.is_in_conflict(name)) {
+        let name = file_name(file);
+        print_note(
+            shared,
+            &format!(
+                "note: git has {name} in conflict, and their changes are not in it: to merge them, undo this by \
+                `git checkout --merge {name}`, and then `distribute bundle merge`"
+            ),
+        );
+    }
 }
 
 /// The one JSON document of a command that changes the bundle, if JSON was asked for.

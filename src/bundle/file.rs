@@ -109,6 +109,16 @@ impl BundleFile {
         put().map_err(|error: Error| error.at(path.display()))
     }
 
+    /// The SHA-256 of the sealed bytes that were read or written last.
+    pub fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    /// Are these the sealed bytes that were read or written last?
+    pub fn is_sealed_as(&self, bytes: &[u8]) -> bool {
+        self.hash == hash(bytes)
+    }
+
     /// Makes in memory what a bundle packed by hand lacks: id, backup identity, and that identity locked.
     pub fn complete(&self, bundle: &mut Bundle) -> Result<()> {
         bundle.complete(&mut system_random);

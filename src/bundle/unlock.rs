@@ -28,6 +28,8 @@ pub struct Unlock {
     credentials: Option<PathBuf>,
 }
 
+const NOTHING_OPENS: &str = "nothing at hand opens it";
+
 /// How a bundle was opened: the next save wants the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenedBy {
@@ -187,6 +189,12 @@ impl Unlock {
         Err(self.nothing_opens(tried))
     }
 
+    /// Is this the error of what is sealed for others? Anything else that does not open is damaged.
+    #[must_use]
+    pub fn has_nothing_for(error: &Error) -> bool {
+        error.message().ends_with(NOTHING_OPENS)
+    }
+
     fn try_password(&self, sealed: &Sealed) -> Result<Result<Zeroizing<Vec<u8>>, Vec<String>>> {
         let mut tried = Vec::new();
         if let Some((place, password)) = &self.password {
@@ -284,7 +292,7 @@ impl Unlock {
     }
 
     fn nothing_opens(&self, tried: Vec<String>) -> Error {
-        let mut error = Error::new("nothing at hand opens it");
+        let mut error = Error::new(NOTHING_OPENS);
         for line in tried.into_iter().chain(self.notes.iter().cloned()) {
             error = error.hint(line);
         }

@@ -27,6 +27,7 @@ mod set;
 mod textconv;
 mod unset;
 
+use super::git::Git;
 use super::last_seen::LastSeen;
 use super::shared::{print_note, print_result};
 use super::{Shared, under_way, unlock};
@@ -131,9 +132,22 @@ fn open(shared: &Shared) -> Result<Opened> {
     let last_seen = LastSeen::of(&path);
     let (file, bundle) = BundleFile::open(&path, &unlock::unlock(shared, &path)?)?;
     let last_seen = last_seen?;
-    last_seen.check(&bundle)?;
+    if let Some(seen) = last_seen.check_branch(&bundle, &file, || is_committed(&file))? {
+        let generation = bundle.generation();
+        let note = format!(
+            "note: generation {generation}, and {seen} was seen here: another branch? hosts take it only once it is merged"
+        );
+        print_note(shared, &note);
+    }
     under_way::note(bundle.rotation(), &path);
     Ok(Opened { file, bundle, last_seen })
+}
+
+/// Is it exactly what this commit has? Then whoever put it there did it by git.
+fn is_committed(file: &BundleFile) -> bool {
+    let name = file.path().file_name().unwrap_or_default();
+    let in_head = Git::around(file.path()).and_then(|git| git.in_revision("HEAD", name));
+    in_head.is_ok_and(|bytes| file.is_sealed_as(&bytes))
 }
 
 /// Saves what changed; only then says what that was, and which generation it became. The fields are those of the JSON report.
@@ -159,15 +173,31 @@ fn store(
 fn tell(opened: &mut Opened, is_saved: bool, what: &str, fields: Value, shared: &Shared) -> Result<()> {
     let Opened { file, bundle, last_seen } = opened;
     if is_saved {
-        last_seen.record_saved(bundle)?;
+        last_seen.record_saved_on_branch(bundle, file)?;
     }
     print_note(shared, what);
     if shared.check {
         print_note(shared, "--check: nothing was written");
     } else if is_saved {
         print_note(shared, &generation(file, bundle));
+        note_conflict(file, shared);
     }
     report(bundle, fields, shared)
+}
+
+/// What git left in conflict is our side alone, and so is what was saved upon it.
+fn note_conflict(file: &BundleFile, shared: &Shared) {
+    let name = file.path().file_name().unwrap_or_default();
+    if Git::around(file.path()).is_ok_and(|git| git.is_in_conflict(name)) {
+        let name = file_name(file);
+        print_note(
+            shared,
+            &format!(
+                "note: git has {name} in conflict, and their changes are not in it: to merge them, undo this by \
+                `git checkout --merge {name}`, and then `distribute bundle merge`"
+            ),
+        );
+    }
 }
 
 /// The one JSON document of a command that changes the bundle, if JSON was asked for.

@@ -183,7 +183,27 @@ impl Git {
         self.line(&[&words[..], &[&at]].concat())
     }
 
-    fn blob(&self, object: &str) -> Result<Vec<u8>> {
+    /// Did a merge leave it in conflict?
+    pub fn is_in_conflict(&self, name: &OsStr) -> bool {
+        [2, 3].iter().any(|stage| self.object(&format!(":{stage}"), name).is_ok_and(|object| object.is_some()))
+    }
+
+    /// What lies at a path from the top: in a commit, or in a stage of the index, as `:0`.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn object_at(&self, place: &str, path: &Path) -> Result<Option<String>> {
+        let mut at = OsString::from(format!("{place}:"));
+        at.push(path);
+        let words = ["rev-parse", "--verify", "--quiet", "--end-of-options"].map(OsStr::new);
+        self.line(&[&words[..], &[&at]].concat())
+    }
+
+    /// The content of one.
+    ///
+    /// # Errors
+    /// When there is none, or git fails.
+    pub fn blob(&self, object: &str) -> Result<Vec<u8>> {
         self.bytes(&["cat-file", "blob", object])
     }
 }

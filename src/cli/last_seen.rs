@@ -1,7 +1,7 @@
 //! `LastSeen`: what this machine remembers of a bundle: its id and highest generation, one small file a bundle in the state directory.
 //! age proves what was sealed, not by whom, and an old file is as genuine as a new one: this is how an older bundle is noticed.
 
-use crate::bundle::{Bundle, Recipient};
+use crate::bundle::{Bundle, BundleFile, Recipient};
 use crate::words::{Error, Result, printable};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -41,6 +41,46 @@ impl LastSeen {
         !text.is_empty() && !text.lines().any(is_it)
     }
 
+    /// Refuses a bundle that is older than what was seen here, unless it is known to be that of another branch: this commit's, or what was
+    /// saved here last upon such a one. Gives the generation that was seen then.
+    ///
+    /// # Errors
+    /// When it is another bundle, or an older one that somebody put back.
+    pub fn check_branch(
+        &self,
+        bundle: &Bundle,
+        file: &BundleFile,
+        is_committed: impl FnOnce() -> bool,
+    ) -> Result<Option<u64>> {
+        let Err(error) = self.check(bundle) else { return Ok(None) };
+        let seen = self.newer(bundle).filter(|_| self.is_saved_here(file) || is_committed());
+        seen.map(Some).ok_or(error)
+    }
+
+    /// The higher generation of this bundle that was seen here, if one was.
+    fn newer(&self, bundle: &Bundle) -> Option<u64> {
+        let (id, seen) = self.seen.as_ref()?;
+        (id == bundle.id() && *seen > bundle.generation()).then_some(*seen)
+    }
+
+    fn is_saved_here(&self, file: &BundleFile) -> bool {
+        fs::read_to_string(self.branch()).is_ok_and(|text| text.trim() == HEXLOWER.encode(file.hash()))
+    }
+
+    /// Remembers what was saved on a branch that is behind another one, so that it is no older file that was put back.
+    fn record_branch(&self, bundle: &Bundle, file: &BundleFile) -> Result<()> {
+        let text = format!("{}\n", HEXLOWER.encode(file.hash()));
+        self.newer(bundle).map_or(Ok(()), |_| put(&self.branch(), &text)).map_err(|error| self.not_remembered(error))
+    }
+
+    fn branch(&self) -> PathBuf {
+        self.file.with_extension("branch")
+    }
+
+    fn not_remembered(&self, error: std::io::Error) -> Error {
+        Error::new(format!("remembering the bundle in {}", self.file.display())).because(error)
+    }
+
     /// Refuses a bundle that is older than what was seen here, or another one in its place.
     pub fn check(&self, bundle: &Bundle) -> Result<()> {
         let forget = forget(&self.file);
@@ -57,7 +97,7 @@ impl LastSeen {
                     bundle.generation()
                 );
                 Err(Error::new(message)
-                    .hint("an older file was put back: get the newer one (git pull, git checkout)")
+                    .hint("an older file was put back, or it is that of another branch: get the newer one (git merge, git pull)")
                     .hint(forget))
             }
             _ => Ok(()),
@@ -89,8 +129,7 @@ impl LastSeen {
             .file
             .parent()
             .map_or(Ok(()), |parent| fs::DirBuilder::new().recursive(true).mode(0o700).create(parent));
-        made.and_then(|()| write())
-            .map_err(|e| Error::new(format!("remembering the bundle in {}", self.file.display())).because(e))?;
+        made.and_then(|()| write()).map_err(|error| self.not_remembered(error))?;
         self.seen = Some(now);
         Ok(())
     }
@@ -98,6 +137,17 @@ impl LastSeen {
     /// Remembers a bundle that was just saved; when that fails, it says that the save did not.
     pub fn record_saved(&mut self, bundle: &Bundle) -> Result<()> {
         self.record(bundle).map_err(|error| but_saved(bundle, error))
+    }
+
+    /// The same where an older generation may be that of another branch: what was seen stays seen.
+    pub fn record_saved_on_branch(&mut self, bundle: &Bundle, file: &BundleFile) -> Result<()> {
+        let recorded = self.record(bundle).and_then(|()| self.record_branch(bundle, file));
+        recorded.map_err(|error| but_saved(bundle, error))
+    }
+
+    /// What a merge made may still be behind a third branch. Nothing else of it is remembered before somebody opens it.
+    pub fn record_merged(&self, bundle: &Bundle, file: &BundleFile) -> Result<()> {
+        self.record_branch(bundle, file).map_err(|error| but_saved(bundle, error))
     }
 
     /// The same for a bundle that was just created.

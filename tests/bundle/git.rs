@@ -151,6 +151,43 @@ fn two_bundles_in_one_repository() {
     assert!(hook.contains("my ops") && !hook.contains("--bundle secrets.age"), "{hook}");
 }
 
+/// One person works on two branches; what somebody puts back without git is still refused.
+#[test]
+fn an_older_generation_of_another_branch_passes_and_an_old_file_does_not() {
+    let people = People::with_bundle();
+    let alice = people.alice();
+    let old = alice.bytes("secrets.age");
+    alice.git(&["checkout", "--quiet", "-b", "topic"]).ok();
+    alice.set("aws.ID", "2");
+    alice.set("aws.ID", "3");
+    alice.commit("topic");
+    let newer = alice.bytes("secrets.age");
+    fs::write(alice.work.join("secrets.age"), &old).unwrap();
+    alice.run(&["bundle", "list"]).fails("generation 1, but generation 3 was seen here");
+    alice.git(&["checkout", "--quiet", "--force", "main"]).ok();
+    let said = alice.run(&["bundle", "get", "aws.ID"]).ok();
+    assert!(said.stdout == "1\n" && said.stderr.contains("note: generation 1, and 3 was seen here: another branch?"));
+    alice.set("aws.OTHER", "of-main-1");
+    alice.set("aws.REGION", "us");
+    alice.run(&["bundle", "list"]).ok();
+    fs::write(alice.work.join("secrets.age"), &old).unwrap();
+    alice.run(&["bundle", "list"]).ok(); // it is what HEAD has
+    alice.set("aws.REGION", "us");
+    alice.commit("of main");
+    fs::write(alice.work.join("secrets.age"), &old).unwrap();
+    alice.run(&["bundle", "list"]).fails("generation 1, but generation 3 was seen here");
+    alice.git(&["checkout", "--quiet", "secrets.age"]).ok();
+    alice.git(&["merge", "--quiet", "--no-edit", "topic"]).ok();
+    let said = alice.run(&["bundle", "get", "aws.ID"]).ok();
+    assert!(said.stdout == "3\n" && said.stderr.is_empty(), "{}", said.stderr);
+    alice.set("aws.ID", "4");
+    alice.commit("after");
+    alice.git(&["reset", "--quiet", "--hard", "HEAD~1"]).ok();
+    assert!(alice.run(&["bundle", "list"]).ok().stderr.contains("generation 4, and 5 was seen here"));
+    fs::write(alice.work.join("secrets.age"), newer).unwrap();
+    alice.run(&["bundle", "set", "aws.ID", "--generate", "alnum:9"]).fails("generation 3, but generation 5 was seen");
+}
+
 #[test]
 fn nothing_is_written_when_nothing_changed() {
     let people = People::with_bundle();

@@ -116,6 +116,63 @@ fn without_a_key_clear_files_are_still_refused() {
     assert_eq!(alice.git_with(&["commit", "--quiet", "-m", "not"], &nobody).code, 1);
 }
 
+/// `commit -a` takes our side of a conflict that nobody settled.
+#[test]
+fn an_unsettled_conflict_is_not_committed() {
+    let people = People::with_bundle();
+    let (alice, bob) = (people.alice(), people.bob());
+    bob.set("aws.SECRET", "bobs-Wert-1");
+    bob.set("aws.NEW", "bobs-Wert-2");
+    bob.commit("bob");
+    bob.push();
+    alice.set("aws.SECRET", "alices-Wert-1");
+    alice.commit("alice");
+    alice.fetch();
+    assert_eq!(alice.git(&["merge", "--no-edit", "origin/main"]).code, 1);
+    let said = alice.git(&["commit", "--quiet", "--all", "-m", "merged"]);
+    assert!(said.code == 1 && said.stderr.contains("would be lost: aws.NEW, aws.SECRET"), "{}", said.stderr);
+    assert!(said.stderr.contains("distribute bundle merge --ours NAME --theirs NAME"), "{}", said.stderr);
+    let nobody = [("DISTRIBUTE_IDENTITY", "")];
+    let said = alice.git_with(&["commit", "--quiet", "--all", "-m", "merged"], &nobody);
+    assert!(said.code == 1 && said.stderr.contains("what they changed would be lost"), "{}", said.stderr);
+    alice.git(&["add", "secrets.age"]).ok();
+    assert_eq!(commit(&alice).code, 1);
+    alice.git(&["checkout", "--quiet", "--merge", "secrets.age"]).ok();
+    let said = alice.feed(&["bundle", "set", "aws.ID"], b"2").ok();
+    assert!(said.stderr.contains("note: git has secrets.age in conflict"), "{}", said.stderr);
+    alice.git(&["checkout", "--quiet", "--merge", "secrets.age"]).ok();
+    alice.run(&["bundle", "merge", "--ours", "*"]).ok();
+    alice.git(&["commit", "--quiet", "--all", "-m", "merged"]).ok();
+    assert_eq!(alice.get("aws.SECRET") + &alice.get("aws.NEW"), "alices-Wert-1\nbobs-Wert-2\n");
+    alice.git(&["reset", "--quiet", "--hard", "HEAD~1"]).ok();
+    assert_eq!(alice.git(&["cherry-pick", "origin/main"]).code, 1);
+    assert!(alice.git(&["commit", "--quiet", "--all", "-m", "x", "--allow-empty"]).stderr.contains("aws.SECRET"));
+}
+
+#[test]
+fn a_bundle_that_is_cut_off_is_refused_and_the_values_of_the_last_commit_are_looked_for() {
+    let people = People::with_bundle();
+    let alice = people.alice();
+    let whole = alice.bytes("secrets.age");
+    fs::write(alice.work.join("secrets.age"), &whole[..whole.len() - 40]).unwrap();
+    alice.put("a.txt", POISON);
+    alice.git(&["add", "--all"]).ok();
+    let said = commit(&alice);
+    let told = said.stderr;
+    assert!(said.code == 1 && told.contains("secrets.age: it does not open: it is cut off or altered"), "{told}");
+    assert!(told.contains("a.txt:1: the value of aws.SECRET") && told.contains("the values of HEAD's are looked for"));
+    alice.git(&["rm", "--quiet", "-f", "secrets.age"]).ok();
+    assert!(commit(&alice).stderr.contains("a.txt:1: the value of aws.SECRET"));
+    fs::write(alice.work.join("secrets.age"), &whole).unwrap();
+    alice.git(&["rm", "--quiet", "-f", "a.txt"]).ok();
+    // Sealed to somebody else it may be whole.
+    let other = people.at("/").run(&["keygen", "-o", "other"]).ok().stdout;
+    let sealed = "age -d -i $KEY secrets.age | age -r $OTHER -o new; mv new secrets.age";
+    alice.sh(sealed, &[("OTHER", other.trim())]).ok();
+    alice.git(&["add", "--all"]).ok();
+    commit(&alice).ok();
+}
+
 #[test]
 fn all_that_is_tracked_can_be_looked_at() {
     let people = People::with_bundle();

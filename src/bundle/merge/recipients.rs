@@ -3,7 +3,7 @@
 use super::sides::Sides;
 use crate::bundle::opened::Bundle;
 use crate::bundle::recipient::Recipient;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type ByKey<'a> = BTreeMap<&'a str, &'a Recipient>;
 
@@ -11,7 +11,12 @@ pub fn merged(sides: &mut Sides) -> Vec<Recipient> {
     let (base, ours, theirs) = (sides.base.map(by_key), by_key(sides.ours), by_key(sides.theirs));
     let result = one_by_one(sides, base.as_ref(), &ours, &theirs);
     if !is_ambiguous(base.as_ref(), &ours, &theirs, &result) {
-        return result.into_iter().cloned().map(|one| labelled(sides, base.as_ref(), &ours, &theirs, one)).collect();
+        let mut merged: Vec<Recipient> =
+            result.into_iter().cloned().map(|one| labelled(sides, base.as_ref(), &ours, &theirs, one)).collect();
+        labels_of_two(&merged).iter().for_each(|label| settle(sides, label, &ours, &theirs, &mut merged));
+        if labels_of_two(&merged).is_empty() {
+            return merged;
+        }
     }
     let list = |bundle: &Bundle| Some(names(bundle.recipients()));
     let side = sides.conflict(
@@ -45,11 +50,14 @@ fn one_by_one<'a>(sides: &Sides<'a>, base: Option<&ByKey>, ours: &ByKey<'a>, the
     stay.chain(new).collect()
 }
 
-/// A password and keys exclude each other, and a merge must not make one of the other: both changed it, and one side has none, or none
+/// A password and keys exclude each other, and a merge must not make one of the other: one side has none, or both changed it and none
 /// is left. Without a base nobody knows who was taken out.
 fn is_ambiguous(base: Option<&ByKey>, ours: &ByKey, theirs: &ByKey, result: &[&Recipient]) -> bool {
     let is_same = |one: &ByKey, other: &ByKey| one.keys().eq(other.keys());
     let Some(base) = base else { return !is_same(ours, theirs) };
+    if ours.is_empty() != theirs.is_empty() {
+        return true; // whoever changed values only did not ask for the other lock
+    }
     if is_same(ours, theirs) || is_same(ours, base) || is_same(theirs, base) {
         return false;
     }
@@ -68,4 +76,32 @@ fn labelled(sides: &mut Sides, base: Option<&ByKey>, ours: &ByKey, theirs: &ByKe
     let label = sides.pick(|| format!("recipient {}", one.word()), three, String::clone).cloned();
     let added = [our.added, their.added].into_iter().flatten().min();
     Recipient { label, added, ..one }
+}
+
+/// Labels that stand for two keys: each is fine on its own side.
+fn labels_of_two(merged: &[Recipient]) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let labels = merged.iter().filter_map(|one| one.label.as_ref());
+    labels.filter(|label| !seen.insert(*label)).cloned().collect()
+}
+
+/// The key that the side has under this label keeps it. The other one is as on that side, or is not there if it is not there.
+fn settle(sides: &mut Sides, label: &String, ours: &ByKey, theirs: &ByKey, merged: &mut Vec<Recipient>) {
+    let of = |bundle: &Bundle| bundle.recipients().iter().find(|one| one.label.as_ref() == Some(label)).cloned();
+    let [base, our, their] = [sides.base.and_then(of), of(sides.ours), of(sides.theirs)];
+    let word = |one: &Option<Recipient>| one.as_ref().map(Recipient::word);
+    let side = sides.conflict(format!("recipient {label}"), word(&base), word(&our), word(&their));
+    let (kept, of_side) = match side {
+        super::Side::Ours => (our, ours),
+        super::Side::Theirs => (their, theirs),
+    };
+    let is_other =
+        |one: &Recipient| one.label.as_ref() == Some(label) && kept.as_ref().is_none_or(|kept| kept.key != one.key);
+    *merged = std::mem::take(merged)
+        .into_iter()
+        .filter_map(|one| match is_other(&one) {
+            true => of_side.get(one.key.as_str()).map(|of_side| (*of_side).clone()),
+            false => Some(one),
+        })
+        .collect();
 }

@@ -210,6 +210,74 @@ fn recipients_are_a_set_and_a_password_is_no_key() {
 }
 
 #[test]
+fn who_changed_values_only_asked_for_no_other_lock() {
+    let fine = |keys: &[&str]| Ok(keys.iter().map(ToString::to_string).collect());
+    let conflict = || Err(vec!["recipients".to_owned()]);
+    let values_only = |keys: &[&str], tag: &str| {
+        let mut bundle = with_recipients(keys);
+        set(&mut bundle, "a.L", tag);
+        bundle
+    };
+    for (before, after) in [(&["x"][..], &[][..]), (&[], &["x"])] {
+        let (base, same, other) = (with_recipients(before), values_only(before, "o"), values_only(after, "2"));
+        for (ours, theirs) in [(&same, &other), (&other, &same)] {
+            let found = merge(Some(&base), ours, theirs, &undecided).unwrap().conflicts;
+            let names: Vec<_> =
+                found.iter().map(|one| one.name.as_str()).filter(|name| name.starts_with('r')).collect();
+            assert_eq!(names, ["recipients"]);
+        }
+        assert_eq!(recipients(before, before, after), conflict());
+    }
+    assert_eq!(recipients(&["x"], &["x"], &["x", "y"]), fine(&["x", "y"]));
+}
+
+#[test]
+fn a_label_stands_for_one_key() {
+    let with = |list: &[(&str, Option<&str>)], other: &str| {
+        let mut bundle = base();
+        bundle.record.recipients = list.iter().map(|(key, label)| recipient(key, *label)).collect();
+        set(&mut bundle, other, "1");
+        bundle
+    };
+    let before = with(&[("x", Some("alice"))], "b.X");
+    let ours = with(&[("x", Some("alice")), ("o", Some("bob"))], "b.Y");
+    let theirs = with(&[("x", Some("alice")), ("t", Some("bob"))], "b.Z");
+    let found = merge(Some(&before), &ours, &theirs, &undecided).unwrap().conflicts;
+    let told = (found[0].name.as_str(), found[0].base.clone(), found[0].ours.as_deref(), found[0].theirs.as_deref());
+    assert_eq!((found.len(), told), (1, ("recipient bob", None, Some("o"), Some("t"))));
+    for (side, key) in [(Side::Ours, "o"), (Side::Theirs, "t")] {
+        let Merged::Both(both) = merge(Some(&before), &ours, &theirs, &|_| Some(side)).unwrap().merged else {
+            panic!()
+        };
+        let keys: Vec<&str> = both.recipients().iter().map(|one| one.key.as_str()).collect();
+        assert_eq!(keys, ["x", key]);
+    }
+    let mut seed = 0x2545_f491_4f6c_dd1d;
+    let mut next = random(&mut seed);
+    let mut list = || {
+        let (mut keys, mut labels) = (vec!["x", "y", "z"], vec![Some("a"), Some("b"), Some("c"), None]);
+        let mut some =
+            || (keys.remove(next(keys.len() as u64) as usize), labels.remove(next(labels.len() as u64) as usize));
+        [some(), some()]
+    };
+    let mut met = 0;
+    for round in 0..300 {
+        let (base, ours, theirs) = (with(&list(), "b.X"), with(&list(), "b.Y"), with(&list(), "b.Z"));
+        for side in [Side::Ours, Side::Theirs] {
+            let found = merge(Some(&base), &ours, &theirs, &|_| Some(side)).unwrap();
+            let Merged::Both(both) = found.merged else { panic!() };
+            let labels: Vec<_> = both.recipients().iter().filter_map(|one| one.label.as_ref()).collect();
+            assert_eq!(labels.iter().collect::<BTreeSet<_>>().len(), labels.len(), "round {round}");
+            assert!(!both.recipients().is_empty(), "round {round}");
+            met += usize::from(
+                found.conflicts.iter().any(|one| ["a", "b", "c"].iter().any(|l| one.name == format!("recipient {l}"))),
+            );
+        }
+    }
+    assert!(met > 20, "{met}");
+}
+
+#[test]
 fn labels_are_merged_too() {
     let with = |label: Option<&str>, other: &str| {
         let mut bundle = base();

@@ -1,10 +1,14 @@
 //! `bundle guard`: looks at what is about to be committed and refuses secrets in clear text. git runs it as its pre-commit hook.
 
-use crate::bundle::{BundleFile, Finding, Guard};
+mod known;
+mod unsettled;
+
+use crate::bundle::{Finding, Guard};
 use crate::cli::git::{Git, cannot_be_run, parts, path_of};
-use crate::cli::shared::{print_error, print_note, print_result};
+use crate::cli::shared::{print_error, print_result};
 use crate::cli::{Shared, unlock};
 use crate::words::{Error, Result, plural, printable};
+use known::InGit;
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -27,10 +31,19 @@ pub struct Args {
 pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
     let git = Git::at_work(shared.directory.as_deref())?;
     let files = if args.all { tracked(&git)? } else { staged(&git)? };
+    let in_git = InGit::of(&git, &shared.project()?.bundle);
     let mut found = Vec::new();
+    let mut hints = Vec::new();
+    if let Some(InGit { path, .. }) = in_git.as_ref().filter(|_| !args.all) {
+        let finding = unsettled::finding(&git, path, || unlock::unlock(shared, &shared.project()?.bundle))?;
+        hints = finding.iter().flat_map(|_| unsettled::hints(&shown(&path.to_string_lossy()))).collect();
+        found.extend(finding.map(|finding| (path.to_string_lossy().into_owned(), finding)));
+    }
     if !files.is_empty() {
-        let guard = guard(&args, shared)?;
-        found = look(&git, &guard, &files)?;
+        let (guard, damaged) = known::guard(&args, in_git.as_ref(), shared)?;
+        let name = in_git.map(|bundle| bundle.path.to_string_lossy().into_owned()).unwrap_or_default();
+        found.extend(damaged.map(|finding| (name, finding)));
+        found.extend(look(&git, &guard, &files)?);
     }
     if shared.is_json() {
         print_result(&format!("{}\n", as_json(&found, files.len())))?;
@@ -39,7 +52,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         shared.detail(format_args!("{} looked at: nothing to object to", plural(files.len(), "file")));
         return Ok(ExitCode::SUCCESS);
     }
-    print_error(&refusal(&found, args.all));
+    print_error(&hints.into_iter().fold(refusal(&found, args.all), Error::hint));
     Ok(ExitCode::from(1))
 }
 
@@ -86,28 +99,6 @@ fn tracked(git: &Git) -> Result<Vec<Tracked>> {
         Tracked::of(fields.next()?, fields.next()?, &part[tab + 1..])
     };
     Ok(parts(&bytes).filter_map(one).collect())
-}
-
-/// Knows the bundle's values if something opens it. What was seen of it before is not asked: nothing is taken from it.
-fn guard(args: &Args, shared: &Shared) -> Result<Guard> {
-    let mut guard = Guard::new();
-    let path = shared.project()?.bundle;
-    let opened = unlock::unlock(shared, &path).and_then(|unlock| {
-        unlock.password().into_iter().for_each(|password| guard.know_password(password));
-        BundleFile::open(&path, &unlock)
-    });
-    match opened {
-        Ok((_, bundle)) => guard.know(&bundle),
-        Err(error) if args.strict => return Err(error.hint("--strict: without its values nothing is let through")),
-        Err(error) => {
-            print_note(shared, &format!("note: {error}: its values were not looked for, only keys and clear files"));
-        }
-    }
-    if guard.passed_over() > 0 {
-        let count = plural(guard.passed_over(), "value");
-        shared.detail(format_args!("{count} not looked for: too short, a word, a number, or public"));
-    }
-    Ok(guard)
 }
 
 /// Each file, as git has it: what is committed is the index, not what lies in the work tree.

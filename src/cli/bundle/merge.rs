@@ -3,6 +3,7 @@
 
 use crate::bundle::{Bundle, BundleFile, Conflict, Difference, Merge, Merged, Side, Unlock, merge};
 use crate::cli::git::Git;
+use crate::cli::last_seen::LastSeen;
 use crate::cli::shared::{print_error, print_note, print_result};
 use crate::cli::{Shared, prompt, unlock};
 use crate::words::{Error, Glob, Result, plural};
@@ -232,6 +233,8 @@ impl Sides {
         let generation = bundle.next_generation();
         if !shared.check {
             file.save(&mut bundle)?;
+            let last_seen = LastSeen::of(&self.bundle).ok(); // it may lie nowhere yet
+            last_seen.map_or(Ok(()), |seen| seen.record_merged(&bundle, &file))?;
         }
         let count = plural(changes.all().count() + changes.texts.len(), "change");
         print_note(shared, &format!("{}: merged as generation {generation}, with {count} of theirs", self.name()));

@@ -96,3 +96,11 @@ fn reading_the_log_writes_nothing_and_a_hand_packed_bundle_has_one() {
     room.feed(&["bundle", "set", "a.K"], b"2").ok();
     assert_eq!(told(&room, &[]), ["1 changed a.K"]);
 }
+
+#[test]
+fn no_change_at_all_is_not_to_be_asked_for() {
+    let room = Room::furnished();
+    let said = room.run(&["bundle", "log", "-n", "0"]);
+    assert!(said.code == 1 && said.stdout.is_empty() && said.stderr.contains("--last"), "{}", said.stderr);
+    assert_eq!(told(&room, &["-n", "1"]).len(), 1);
+}

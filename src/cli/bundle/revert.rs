@@ -48,7 +48,7 @@ fn earlier(bundle: &Bundle, name: &SecretName, to: Option<u64>) -> Result<Secret
         return Err(Error::new(message));
     }
     let found = match to {
-        None => earlier.first().map(|(_, value)| value.clone()),
+        None => earlier.iter().map(|(_, value)| value).find(|value| bundle.value(name) != Some(*value)).cloned(),
         Some(to) => bundle.value_in(name, to),
     };
     match found {

@@ -24,6 +24,11 @@ pub struct BundleFile {
     unlock: Unlock,
 }
 
+/// Where the identity lies that the password locks, for a bundle that has recipients.
+pub fn locked_identity(bundle: &Path) -> PathBuf {
+    bundle.with_file_name("vault-identity.age")
+}
+
 /// Randomness of the operating system.
 pub fn system_random(buffer: &mut [u8]) {
     getrandom::fill(buffer).expect("the operating system gives random bytes");
@@ -189,6 +194,7 @@ impl BundleFile {
 
     fn replace(&mut self, bundle: &mut Bundle, old: &File) -> Result<()> {
         sweep(&self.path);
+        sweep(&locked_identity(&self.path));
         let (next, bytes) = self.sealed(bundle)?;
         let temporary = Temporary::write(&self.path, &bytes, Some(old)).map_err(as_it_was)?;
         self.prove(&temporary, bundle, next)?;
@@ -268,6 +274,7 @@ impl BundleFile {
     /// Could it be opened again, and is there what it would be sealed with?
     fn refuse_unsealable(&self, bundle: &Bundle) -> Result<()> {
         bundle.refuse_too_many_keys()?;
+        bundle.refuse_clash()?;
         match self.recipients(bundle)?.is_empty() {
             true => self.password().map(drop),
             false => Ok(()),
@@ -500,7 +507,8 @@ mod tests {
     #[test]
     fn a_save_sweeps_what_a_killed_one_left() {
         let place = Place::new();
-        for name in [".secrets.age.0123456789abcdef.tmp", ".secrets.age.other.tmp", ".secrets.age.swp"] {
+        let killed = [".secrets.age.0123456789abcdef.tmp", ".vault-identity.age.0123456789abcdef.tmp"];
+        for name in killed.into_iter().chain([".secrets.age.other.tmp", ".secrets.age.swp"]) {
             fs::write(place.directory.path().join(name), "x").unwrap();
         }
         let (mut file, mut bundle) = place.open();

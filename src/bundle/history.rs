@@ -1,4 +1,5 @@
-//! What secrets were before: each change keeps the value it replaces, under the last saved generation that had it. Bounded.
+//! What secrets were before: each change keeps the value it replaces, under the last saved generation that had it. Bounded: so many different
+//! values, and the last few as often as they came back.
 
 use super::change::{Change, What};
 use super::layout::SecretName;
@@ -8,8 +9,11 @@ use crate::words::Secret;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 
-/// Earlier values kept of each secret.
+/// Different earlier values kept of each secret. One that came back, or is the value now, takes no place.
 pub(super) const KEPT: usize = 3;
+
+/// The last values are kept even where they are the same, so that it is known who had which. Fewer than the changes that are noted.
+const RECENT: usize = 8;
 
 /// A value that the bundle holds, and the generations that had it.
 pub struct Held {
@@ -48,9 +52,22 @@ impl Bundle {
         }
         match earlier.iter().rposition(|(last, _)| *last >= generation) {
             None => self.value(name).cloned(),
-            Some(at) if at + 1 >= KEPT && earlier[at].0 > generation => None,
-            Some(at) => Some(earlier[at].1.clone()),
+            Some(at) => {
+                let (last, value) = &earlier[at];
+                let is_its = match self.noted_start(name, *last) {
+                    Some(first) => first <= generation,
+                    // Before it others may have been forgotten.
+                    None => at + 1 < KEPT || *last == generation,
+                };
+                is_its.then(|| value.clone())
+            }
         }
+    }
+
+    /// Since when it had the value that it had last in this generation, if that is noted.
+    fn noted_start(&self, name: &SecretName, last: u64) -> Option<u64> {
+        let changes = self.known(name)?.changes.iter().rev();
+        changes.filter(|change| change.what.gives_value()).map(|change| change.generation).find(|first| *first <= last)
     }
 
     /// The last changes of a secret, the newest first. What an earlier version did not note follows from the values that are kept.
@@ -74,14 +91,20 @@ impl Bundle {
         changes
     }
 
-    /// Every value of a secret that the bundle holds, the newest first; those that were dropped come last.
+    /// Every value of a secret that the bundle holds, the newest first, and of equal ones the newest; those that were dropped come last.
     pub fn held(&self, name: &SecretName) -> Vec<Held> {
         let changes = self.changes(name);
         let earlier = self.earlier_in_use(name);
         let ends: Vec<u64> = earlier.iter().map(|(last, _)| *last).collect();
         let now = self.value(name).map(|value| (None, value.clone()));
-        let values = now.into_iter().chain(earlier.into_iter().map(|(last, value)| (Some(last), value)));
-        let in_use = values.map(|(last, value)| {
+        let all = now.into_iter().chain(earlier.into_iter().map(|(last, value)| (Some(last), value)));
+        let mut values: Vec<(Option<u64>, Secret)> = Vec::new();
+        for (last, value) in all {
+            if values.iter().all(|(_, one)| *one != value) {
+                values.push((last, value));
+            }
+        }
+        let in_use = values.into_iter().map(|(last, value)| {
             let before = ends.iter().copied().find(|end| last.is_none_or(|last| *end < last));
             let is_its = |change: &&Change| {
                 change.what.gives_value()
@@ -179,13 +202,22 @@ impl Bundle {
     /// Forgets the oldest values. Those that were dropped before they were anybody's push none out that somebody had.
     pub(super) fn keep_few(&mut self, name: &SecretName) {
         let dropped = self.dropped(name);
+        let now = self.value(name).cloned();
         for is_dropped in [false, true] {
             let having = self.history.iter_mut().rev().filter(|(generation, documents)| {
                 documents.get(name).is_some() && dropped.contains(generation) == is_dropped
             });
-            for (_, documents) in having.skip(KEPT) {
-                documents.remove(name);
-                documents.drop_empty();
+            let mut different: Vec<Secret> = Vec::new();
+            for (at, (_, documents)) in having.enumerate() {
+                let Some(value) = documents.get(name) else { continue };
+                let is_other = now.as_ref() != Some(value) && !different.contains(value);
+                if is_other {
+                    different.push(value.clone());
+                }
+                if different.len() > KEPT || (at >= RECENT && !is_other) {
+                    documents.remove(name);
+                    documents.drop_empty();
+                }
             }
         }
         self.history.retain(|_, documents| !documents.is_empty());
@@ -252,7 +284,7 @@ mod tests {
         let words: Vec<_> = bundle.changes(&k).iter().map(|c| (c.generation, c.what.word().to_owned())).collect();
         assert_eq!(words, [(4, "new".to_owned()), (3, "removed".to_owned()), (2, "changed".to_owned())]);
         let ranges: Vec<_> = bundle.held(&k).iter().map(|held| (held.first, held.last, held.since)).collect();
-        assert_eq!(ranges, [(Some(4), None, Some(at(40))), (Some(2), Some(2), Some(at(20))), (None, Some(1), None)]);
+        assert_eq!(ranges, [(Some(4), None, Some(at(40))), (None, Some(1), None)]);
         assert_eq!(
             [1, 2, 3, 4].map(|g| bundle.value_in(&k, g).map(|v| v.expose().to_vec())),
             [Some(b"0".to_vec()), Some(b"1".to_vec()), None, Some(b"1".to_vec())]
@@ -263,6 +295,40 @@ mod tests {
         bundle.set(&k, secret("2"), at(60));
         let known = bundle.metadata(&k).unwrap();
         assert_eq!((known.note.as_deref(), known.created, known.changes.len()), (None, Some(at(60)), 5));
+    }
+
+    #[test]
+    fn values_that_come_back_push_none_out() {
+        let mut bundle = packed(&[("services/a.env", "K=0\n"), ("bundle.toml", "generation = 1")]);
+        let k = name("a.K");
+        let mut had = vec![(1, "0".to_owned())];
+        let turns = ["1", "2", "3"].into_iter().chain(["2", "3"].into_iter().cycle().take(30));
+        for (generation, value) in (2..).zip(turns) {
+            assert!(bundle.set(&k, secret(value), at(generation as i64)));
+            bundle.saved(generation);
+            had.push((generation, value.to_owned()));
+            let kept: Vec<_> = bundle.held(&k).iter().map(|one| one.value.expose().to_vec()).collect();
+            assert_eq!(kept.len(), 4.min(had.len()), "{generation}: every different value is held once");
+            assert!(bundle.earlier(&k).len() <= RECENT + KEPT, "{generation}");
+            // What is told of a generation is so, and of those that are noted it is told.
+            for (of, value) in &had {
+                match bundle.value_in(&k, *of) {
+                    Some(told) => assert_eq!(told, secret(value), "{of} at {generation}"),
+                    None => assert!(*of + (RECENT as u64) < generation, "{of} at {generation}"),
+                }
+            }
+        }
+        // A fourth other one pushes out the oldest.
+        for (generation, value) in [(40, "4"), (41, "5")] {
+            bundle.set(&k, secret(value), at(50));
+            bundle.saved(generation);
+        }
+        let kept: Vec<_> = bundle.held(&k).iter().map(|one| one.value.expose().to_vec()).collect();
+        assert_eq!(kept, [b"5", b"4", b"3", b"2"]);
+        bundle.set(&k, secret("3"), at(51));
+        bundle.saved(42);
+        bundle.remove(&k, at(52));
+        assert_eq!(bundle.value_in(&k, 1), None);
     }
 
     #[test]

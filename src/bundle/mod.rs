@@ -7,6 +7,7 @@
 mod age_vectors;
 mod archive;
 mod change;
+mod clash;
 mod copies;
 mod difference;
 mod documents;
@@ -41,7 +42,7 @@ pub use copies::copies_beside;
 pub use difference::{Changed, Difference};
 pub use env_file::EnvFile;
 pub use exposure::Exposure;
-pub use file::{BundleFile, system_random};
+pub use file::{BundleFile, locked_identity, system_random};
 pub use guard::{Finding, Guard, is_telling};
 pub use history::Held;
 pub use keys::NotOpened;

@@ -283,6 +283,7 @@ impl Bundle {
             return false;
         }
         let name = |key: &KeyName| SecretName::key(service, key).within(scope.clone());
+        self.now.envs.insert(document, env.clone());
         // Maps, since a look into an env file goes through all its lines.
         let (old, new): (HashMap<_, _>, HashMap<_, _>) = (before.pairs().collect(), env.pairs().collect());
         for (key, value) in before.pairs().filter(|(key, _)| !new.contains_key(key)) {
@@ -291,7 +292,6 @@ impl Bundle {
         for (key, _) in env.pairs().filter(|(key, value)| old.get(key) != Some(value)) {
             self.changed(&name(key), old.get(key).map(|value| (*value).clone()), now);
         }
-        self.now.envs.insert(document, env);
         self.is_changed = true;
         true
     }

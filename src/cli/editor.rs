@@ -1,17 +1,21 @@
-//! The user's editor, run on one file. While it runs, signals end the editor and not us: we have something to wipe.
+//! The user's editor, run on one file. While it runs, signals end the editor and not us: we have something to wipe. A hangup or a termination is
+//! passed on to it, and nothing is saved then.
 
 mod kind;
 mod sitting;
+mod watch;
 mod words;
 
 pub use sitting::Sitting;
 
+use super::shared::INTERRUPTED;
 use crate::words::{Error, Result};
 use kind::Kind;
 use std::env;
 use std::future::poll_fn;
+use std::io::IsTerminal;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -68,22 +72,39 @@ impl Editor {
         Ok(Self { kind: Kind::of(&program), arguments: words.collect(), program })
     }
 
+    /// One that draws needs somewhere to: into a pipe or a log it would draw what it shows.
+    fn refuse_without_terminal(&self) -> Result<()> {
+        let has_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        match !has_terminal && self.kind.draws(&self.program, &self.arguments) {
+            false => Ok(()),
+            true => Err(Error::new(format!(
+                "{} needs a terminal, and stdin or stdout is none; nothing was changed",
+                self.program
+            ))
+            .hint("without a terminal: distribute bundle set, or an EDITOR that is a script")),
+        }
+    }
+
     /// Runs it on a file; says how long that took. Its own temporary files go beside the file. One that ends badly changes nothing.
-    fn open(&self, file: &Path) -> Result<Duration> {
+    fn open(&self, file: &Path, signals: &mut IgnoredSignals) -> Result<Duration> {
         let directory = file.parent().unwrap_or(file);
         let mut command = Command::new(&self.program);
         // Ours first: what the user's own arguments do is done without copies, too.
         self.kind.quieten(&mut command, &self.program, &self.arguments, directory)?;
         command.args(&self.arguments).arg(file).env("TMPDIR", directory);
+        if !std::io::stdout().is_terminal() {
+            command.stdout(Stdio::null()); // that is where our result goes
+        }
         let started = Instant::now();
-        let status = command.status().map_err(|e| {
+        let status = signals.watch(command).map_err(|e| {
             Error::new(format!("the editor `{}` cannot be run", self.program))
                 .because(e)
                 .hint("DISTRIBUTE_EDITOR, VISUAL or EDITOR names another")
         })?;
-        match status.success() {
-            true => Ok(started.elapsed()),
-            false => Err(Error::new(format!("the editor ended with {status}; nothing was changed"))),
+        match status {
+            None => Err(Error::new(INTERRUPTED)),
+            Some(status) if status.success() => Ok(started.elapsed()),
+            Some(status) => Err(Error::new(format!("the editor ended with {status}; nothing was changed"))),
         }
     }
 }

@@ -122,7 +122,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             if is_json {
                 shared::print_error_document(&error);
             }
-            ExitCode::from(1)
+            ExitCode::from(if error.message() == shared::INTERRUPTED { 130 } else { 1 })
         }
     }
 }

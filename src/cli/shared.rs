@@ -142,6 +142,9 @@ fn patterns_in(path: &str) -> Result<Vec<String>> {
     Ok(lines.map(str::to_owned).collect())
 }
 
+/// A signal came while an editor was open; its code is 130.
+pub(super) const INTERRUPTED: &str = "interrupted while the editor was open; nothing was changed";
+
 pub(super) const BROKEN_PIPE: &str = "stdout was closed";
 
 /// Writes a result that is text to stdout.

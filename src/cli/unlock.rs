@@ -2,6 +2,7 @@
 
 use super::last_seen::LastSeen;
 use super::{Shared, prompt};
+pub(super) use crate::bundle::locked_identity;
 use crate::bundle::{Person, Unlock};
 use crate::words::{Error, Result, Secret};
 use std::io::IsTerminal;
@@ -31,11 +32,6 @@ pub fn unlock(shared: &Shared, bundle: &Path) -> Result<Unlock> {
         unlock = unlock.identity_file(path)?;
     }
     Ok(unlock.person(person(shared)).recipients_seen(LastSeen::recipients(bundle)))
-}
-
-/// Where the identity lies that the password locks, for a bundle that has recipients.
-pub(super) fn locked_identity(bundle: &Path) -> PathBuf {
-    bundle.with_file_name("vault-identity.age")
 }
 
 /// The passphrase of SSH keys, in the file that `DISTRIBUTE_SSH_PASSPHRASE_FILE` names.

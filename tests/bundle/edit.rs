@@ -217,9 +217,31 @@ fn what_a_killed_edit_left_is_wiped_by_the_next() {
 #[test]
 fn every_signal_is_outlived_and_the_text_is_wiped() {
     let room = Room::furnished();
-    for signal in ["HUP", "INT", "QUIT", "TERM"] {
-        let editor = script(&room, &format!("echo \"$1\" >seen; kill -{signal} $PPID; cp \"$1\" \"$1.copy\"; exit 3"));
-        room.edit(&["bundle", "edit", "aws"], &editor).fails("editor ended");
+    // Nobody ever writes into it, so whoever reads it waits.
+    Command::new("mkfifo").arg(room.path("fifo")).status().unwrap();
+    let before = room.bundle();
+    for (signal, text, code) in [
+        ("INT", "exit 3", 1),
+        ("QUIT", "exit 3", 1),
+        ("HUP", "exit 3", 130),
+        ("TERM", "exit 3", 130),
+        // Whatever the editor makes of it, nothing of that is saved.
+        ("HUP", "trap 'exit 0' HUP; echo X=9 >>\"$1\"; read -r forever <fifo", 130),
+        ("TERM", "trap 'exit 0' TERM; echo X=9 >>\"$1\"; read -r forever <fifo", 130),
+        ("TERM", "trap '' TERM; echo X=9 >>\"$1\"; exit 0", 130),
+        ("TERM", "trap '' TERM; echo X=9 >>\"$1\"; exec cat fifo", 130),
+    ] {
+        let (trap, rest) = text.split_once("; ").unwrap_or(("", text));
+        let (trap, rest) = if trap.starts_with("trap") { (trap, rest) } else { ("", text) };
+        let line = format!("{trap}\necho \"$1\" >seen; cp \"$1\" \"$1.copy\"; kill -{signal} $PPID\n{rest}");
+        let said = room.edit(&["bundle", "edit", "aws", "-o", "json"], &script(&room, &line));
+        assert_eq!(said.code, code, "{line}: {}", said.stderr);
+        assert!(
+            serde_json::from_str::<serde_json::Value>(&said.stdout).unwrap()["error"].is_object(),
+            "{}",
+            said.stdout
+        );
+        assert!(room.bundle() == before, "{line}");
         let seen = fs::read_to_string(room.path("seen")).unwrap();
         let directory = std::path::Path::new(seen.trim()).parent().unwrap();
         assert!(directory.starts_with("/dev/shm") && !directory.exists(), "{signal}");
@@ -303,4 +325,24 @@ fn what_cannot_be_edited_is_named() {
     let args = ["bundle", "edit", "tls/cert.pem", "--host", "web1"];
     room.edit(&args, "cp /etc/hostname").ok();
     assert_eq!(room.run(&["bundle", "get", "tls/cert.pem"]).ok().stdout, "Certificate\n");
+}
+
+#[test]
+fn without_a_terminal_nothing_of_an_editor_gets_into_our_stdout() {
+    let room = Room::furnished();
+    room.put("bin/vim", "#!/bin/sh\n: >ran\n");
+    room.chmod("bin/vim", 0o755);
+    let before = room.bundle();
+    for editor in ["bin/vim", "bin/vim -c wq"] {
+        let said = room.edit(&["bundle", "edit", "aws"], editor).fails("bin/vim needs a terminal");
+        assert!(said.stdout.is_empty() && said.stderr.contains("distribute bundle set"), "{}", said.stderr);
+    }
+    room.run_with(&["bundle", "edit", "aws"], b"", &[]).fails("vi needs a terminal");
+    assert!(room.bundle() == before && !room.path("ran").exists());
+    // A script may print; the poison would be seen in stdout.
+    let editor = script(&room, "cat \"$1\"; sed -i s/ID=1/ID=7/ \"$1\"");
+    let said = room.edit(&["bundle", "edit", "aws", "-o", "json"], &editor).ok();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&said.stdout).unwrap()["change"], "changed");
+    room.edit(&["bundle", "edit", "aws"], "bin/vim -es -c wq").ok();
+    assert!(room.path("ran").exists());
 }

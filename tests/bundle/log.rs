@@ -64,9 +64,11 @@ fn a_secrets_log_gives_the_command_for_each_value() {
         room.run(&words).ok();
         assert_eq!(room.run(&["bundle", "get", "aws.SECRET"]).ok().stdout, expected);
     }
-    // Three earlier values are kept, and the log shows no more; the changes go further back.
+    // Values that came back stand there once; the changes tell of each time.
     let report = json(room.run(&["bundle", "log", "aws.SECRET", "-o", "json"]));
-    assert_eq!((report["values"].as_array().unwrap().len(), report["changes"].as_array().unwrap().len()), (4, 5));
+    assert_eq!((report["values"].as_array().unwrap().len(), report["changes"].as_array().unwrap().len()), (3, 5));
+    let prints: Vec<_> = report["changes"].as_array().unwrap().iter().map(|one| &one["fingerprint"]).collect();
+    assert!(prints[0] == prints[4] && prints[1] == prints[3] && prints.iter().all(|print| print.is_string()));
 }
 
 #[test]
@@ -95,4 +97,12 @@ fn reading_the_log_writes_nothing_and_a_hand_packed_bundle_has_one() {
     assert!(room.run(&["bundle", "log", "a.K"]).ok().stdout.contains("now"));
     room.feed(&["bundle", "set", "a.K"], b"2").ok();
     assert_eq!(told(&room, &[]), ["1 changed a.K"]);
+}
+
+#[test]
+fn no_change_at_all_is_not_to_be_asked_for() {
+    let room = Room::furnished();
+    let said = room.run(&["bundle", "log", "-n", "0"]);
+    assert!(said.code == 1 && said.stdout.is_empty() && said.stderr.contains("--last"), "{}", said.stderr);
+    assert_eq!(told(&room, &["-n", "1"]).len(), 1);
 }

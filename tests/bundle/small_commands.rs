@@ -212,3 +212,64 @@ fn a_note_never_holds_the_value() {
     room.feed(&["bundle", "set", "aws.NEW"], b"a token").fails("holds its value");
     assert!(room.bundle() == held);
 }
+
+#[test]
+fn a_name_in_other_letters_is_told_with_the_way_out() {
+    let room = Room::furnished();
+    let before = room.bundle();
+    let said = room.feed(&["bundle", "set", "AWS.DB"], b"1").fails("there is the service aws already").stderr;
+    assert!(said.contains("distribute bundle rename --service aws AWS") && !said.contains("twice"), "{said}");
+    let said = room.feed(&["bundle", "set", "tls/Cert.pem"], b"1").fails("there is tls/cert.pem already").stderr;
+    assert!(said.contains("distribute bundle rename tls/cert.pem tls/Cert.pem"), "{said}");
+    room.run(&["bundle", "generate", "AWS.DB", "--check"]).fails("there is the service aws already");
+    assert!(room.bundle() == before);
+    room.run(&["bundle", "rename", "--service", "aws", "AWS"]).ok();
+    room.feed(&["bundle", "set", "AWS.DB"], b"1").ok();
+}
+
+#[test]
+fn an_override_is_reverted_as_it_is_set() {
+    let room = Room::furnished();
+    room.feed(&["bundle", "set", "aws.ID", "--group", "web"], b"3").ok();
+    room.run(&["bundle", "revert", "aws.ID", "--group", "web"]).ok();
+    assert_eq!(room.run(&["bundle", "get", "aws.ID", "--group", "web"]).ok().stdout, "2\n");
+    assert_eq!(get(&room, "aws.ID"), "1\n");
+    room.run(&["bundle", "revert", "groups/web/aws.ID", "--host", "web1"]).fails("whose it is");
+    // What never changed has no history to begin anywhere.
+    let before = room.bundle();
+    let said = room.run(&["bundle", "revert", "aws.SECRET"]).fails("no earlier value of aws.SECRET").stderr;
+    assert!(said.contains("it never changed since it was new, in generation 1") && !said.contains("begins"), "{said}");
+    assert!(room.bundle() == before);
+}
+
+#[test]
+fn get_writes_one_document() {
+    let room = Room::furnished();
+    let get = |args: &[&str]| json(room.run(&[&["bundle", "get", "-o", "json"], args].concat()));
+    let document = get(&["aws.SECRET"]);
+    assert_eq!((&document["schema"], &document["command"]), (&"distribute.bundle/1".into(), &"bundle get".into()));
+    assert_eq!((&document["secret"], &document["value"]), (&"aws.SECRET".into(), &POISON.into()));
+    assert_eq!(get(&["aws"])["env"], format!("# the account\nID=1\nSECRET={POISON}\n"));
+    assert_eq!(get(&["aws.ID", "--group", "web"])["secret"], "groups/web/aws.ID");
+    let text = "\u{1}\"\\\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}ü\n";
+    room.feed(&["bundle", "set", "tls/text"], text.as_bytes()).ok();
+    assert_eq!(get(&["tls/text"])["value"], text);
+    room.feed(&["bundle", "set", "tls/store"], b"\xff\x00p").ok();
+    let document = get(&["tls/store"]);
+    assert_eq!((&document["value"], &document["value_base64"]), (&Value::Null, &"/wBw".into()));
+    let said = room.run(&["bundle", "get", "aws.SECRTE", "-o", "json"]).fails("no aws.SECRTE");
+    assert!(serde_json::from_str::<Value>(&said.stdout).unwrap()["error"].is_object(), "{}", said.stdout);
+    // Git's text has no such form.
+    let said = room.run(&["bundle", "textconv", "secrets.age", "-o", "json"]).fails("text for git");
+    assert!(serde_json::from_str::<Value>(&said.stdout).is_ok(), "{}", said.stdout);
+    room.run_with(&["bundle", "textconv", "secrets.age"], b"", &[("DISTRIBUTE_OUTPUT", "json")]).ok();
+}
+
+#[test]
+fn a_save_sweeps_what_a_killed_rekey_left() {
+    let room = Room::furnished();
+    let left = ".vault-identity.age.0123456789abcdef.tmp";
+    room.put(left, "x");
+    room.feed(&["bundle", "set", "aws.ID"], b"2").ok();
+    assert!(!room.path(left).exists());
+}

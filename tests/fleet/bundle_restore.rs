@@ -32,7 +32,7 @@ fn an_earlier_value_is_the_value_again() {
     if !is_root() {
         return;
     }
-    let (ws, _) = with_ports(Spec::default(), &["9090", "9191"]);
+    let (ws, _) = with_ports(Spec::default(), &["6060", "7070", "9090", "9191"]);
     let at = generation(&ws);
     let check = ws.run(&["bundle", "revert", PORT, "--check"]).expect(0);
     assert!(check.stderr.contains("nothing was written"), "{}", check.stderr);

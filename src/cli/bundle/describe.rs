@@ -77,7 +77,7 @@ fn show(name: &SecretName, bundle: &Bundle, shared: &Shared) -> Result<()> {
     }
     let known = bundle.metadata(name).cloned().unwrap_or_default();
     let time = |time: Option<DateTime<Utc>>| time.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true));
-    let earlier = bundle.earlier_in_use(name).len();
+    let earlier = bundle.held(name).iter().filter(|one| one.last.is_some() && !one.is_dropped).count();
     let lines = [
         ("created", time(known.created)),
         ("rotated", time(known.rotated)),

@@ -107,7 +107,7 @@ fn no_env_file(service: &ServiceName, bundle: &Bundle) -> Error {
 
 /// Opens the editor until what it leaves can be read. The same broken text twice means that somebody gave up.
 fn edited(before: &EnvFile, service: &ServiceName, may_be_on_disk: bool, shared: &Shared) -> Result<EnvFile> {
-    let sitting = Sitting::new(&format!("{service}.env"), may_be_on_disk, shared)?;
+    let mut sitting = Sitting::new(&format!("{service}.env"), may_be_on_disk, shared)?;
     let mut text = before.to_secret();
     loop {
         let left = without_remarks(&sitting.turn(&text)?);

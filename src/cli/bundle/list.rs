@@ -120,6 +120,6 @@ pub(super) fn secret_json(bundle: &Bundle, name: &SecretName) -> Value {
     json!({
         "name": name.to_string(), "scope": name.scope.to_string(), "service": name.service, "key": key, "file": plain,
         "created": time(created), "rotated": time(rotated), "rotate_every_seconds": rotate_every.map(Period::as_secs),
-        "generator": generator, "note": note, "owner": owner, "earlier": bundle.earlier(name).len(),
+        "generator": generator, "note": note, "owner": owner, "earlier": bundle.held(name).iter().filter(|one| one.last.is_some()).count(),
     })
 }

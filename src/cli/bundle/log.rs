@@ -7,6 +7,7 @@ use crate::cli::shared::print_result;
 use crate::words::Result;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
+use std::num::NonZeroUsize;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -14,8 +15,8 @@ pub struct Args {
     #[arg(value_name = "SECRET")]
     name: Option<String>,
     /// So many changes, the newest first
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
-    last: usize,
+    #[arg(short = 'n', long, value_name = "N", default_value = "20")]
+    last: NonZeroUsize,
     #[command(flatten)]
     whose: Override,
 }
@@ -24,8 +25,8 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
     let name = args.name.as_deref().map(|name| args.whose.name(name)).transpose()?;
     let super::Opened { bundle, .. } = super::open(shared)?;
     match name {
-        Some(name) => of_secret(&name, args.last, &bundle, shared),
-        None => of_bundle(args.last, &bundle, shared),
+        Some(name) => of_secret(&name, args.last.get(), &bundle, shared),
+        None => of_bundle(args.last.get(), &bundle, shared),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `bundle revert`: an earlier value of a secret is its value again. That is a new generation with an old value.
 
-use crate::bundle::{Bundle, SecretName};
+use super::Override;
+use crate::bundle::{Bundle, SecretName, What};
 use crate::cli::Shared;
 use crate::words::{Error, Result, Secret};
 use chrono::Utc;
@@ -14,10 +15,12 @@ pub struct Args {
     /// The value that it had in this generation [default: the one before]
     #[arg(long, value_name = "GENERATION")]
     to: Option<u64>,
+    #[command(flatten)]
+    whose: Override,
 }
 
 pub fn run(args: Args, shared: &Shared) -> Result<()> {
-    let names = args.names.iter().map(|name| name.parse()).collect::<Result<Vec<SecretName>>>()?;
+    let names = args.names.iter().map(|name| args.whose.name(name)).collect::<Result<Vec<SecretName>>>()?;
     let mut opened = super::open(shared)?;
     let bundle = &mut opened.bundle;
     // All are looked up before one is changed.
@@ -45,10 +48,9 @@ fn earlier(bundle: &Bundle, name: &SecretName, to: Option<u64>) -> Result<Secret
         return Err(Error::new(message));
     }
     let found = match to {
-        None => earlier.first().map(|(_, value)| value.clone()),
+        None => earlier.iter().map(|(_, value)| value).find(|value| bundle.value(name) != Some(*value)).cloned(),
         Some(to) => bundle.value_in(name, to),
     };
-    let oldest = earlier.last().map_or(bundle.generation(), |(last, _)| *last);
     match found {
         Some(value) => Ok(value),
         None => {
@@ -56,9 +58,20 @@ fn earlier(bundle: &Bundle, name: &SecretName, to: Option<u64>) -> Result<Secret
                 None => ("earlier value", String::new()),
                 Some(to) => ("value", format!(" of generation {to}")),
             };
-            Err(Error::new(format!("the bundle holds no {value} of {name}{of}; nothing was changed")).hint(format!(
-                "its history begins with generation {oldest}; copies of older bundles: distribute backup list"
-            )))
+            Err(Error::new(format!("the bundle holds no {value} of {name}{of}; nothing was changed"))
+                .hint(format!("{}; copies of older bundles: distribute backup list", past(bundle, name))))
         }
+    }
+}
+
+/// What there is instead.
+fn past(bundle: &Bundle, name: &SecretName) -> String {
+    let changes = bundle.changes(name);
+    match (bundle.earlier_in_use(name).last(), changes.last()) {
+        (Some((oldest, _)), _) => format!("its history begins with generation {oldest}"),
+        (None, Some(first)) if first.what == What::New => {
+            format!("it never changed since it was new, in generation {}", first.generation)
+        }
+        (None, _) => "no change of its value is noted".to_owned(),
     }
 }

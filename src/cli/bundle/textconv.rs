@@ -24,6 +24,11 @@ pub struct Args {
 }
 
 pub fn run(args: Args, shared: &Shared) -> Result<()> {
+    // Asked for in the environment it is meant for other commands, and git may run this one.
+    if shared.is_json() && std::env::var_os("DISTRIBUTE_OUTPUT").is_none_or(|format| format != "json") {
+        return Err(Error::new("textconv is text for git to compare, and has no JSON; leave out -o json")
+            .hint("distribute bundle list -o json, bundle diff -o json"));
+    }
     let mut bytes = Zeroizing::new(Vec::new());
     let failed = |error| Error::new(args.file.display().to_string()).because(error);
     let file = std::fs::File::open(&args.file).map_err(failed)?;

@@ -44,6 +44,9 @@ desktop-save desktop-kill desktop-auto-save undo-tree-save-history undo-tree-sav
 undo-fu-session-save undo-fu-session-save-safe undohist-save persistent-scratch-save)) \
 (ignore-errors (advice-add saver :override 'ignore))))";
 
+/// Others that draw, of whose copies nothing is known.
+const SCREEN: [&str; 10] = ["vi", "view", "ex", "joe", "jed", "mcedit", "mg", "ne", "pico", "vis"];
+
 const NANO: &str = "unset backup\nunset historylog\nunset positionlog\nunset locking\nset nonewlines\n";
 
 impl Kind {
@@ -98,6 +101,27 @@ impl Kind {
     /// Might it have come back while its window is still open?
     pub fn may_not_wait(self) -> bool {
         matches!(self, Self::Window(_) | Self::Unknown)
+    }
+
+    /// Does it draw on a terminal when it is started with these? Not in silent or batch mode, and not where it has a window.
+    pub fn draws(self, program: &str, given: &[String]) -> bool {
+        let name = file_name(Path::new(program));
+        let has = |words: &[&str]| given.iter().any(|word| words.contains(&word.as_str()));
+        match self {
+            Self::Vim | Self::Neovim | Self::Nvi => {
+                let is_ex = name == "ex" || has(&["-e", "-E"]);
+                !(has(&["-es", "-Es", "--headless", "--not-a-term"]) || (is_ex && has(&["-s"])))
+            }
+            Self::Emacs => {
+                let has_window = ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(|name| env::var_os(name).is_some());
+                !has(&["-batch", "--batch"]) && (!has_window || has(&["-nw", "--no-window-system"]))
+            }
+            Self::Nano | Self::Micro => true,
+            Self::Modest => !["ed", "red"].contains(&name.as_str()),
+            Self::Unknown if name == "emacsclient" => has(&["-t", "-nw", "--tty"]),
+            Self::Unknown => SCREEN.contains(&name.as_str()),
+            Self::Gvim | Self::Window(_) => false,
+        }
     }
 
     /// Tells it to leave no copies anywhere but in this directory, and to wait.
@@ -207,6 +231,41 @@ mod tests {
             ("sed", "sed", Kind::Unknown),
         ] {
             assert_eq!(Kind::named(typed, name), kind, "{typed} {name}");
+        }
+    }
+
+    #[test]
+    fn silent_editors_need_no_terminal() {
+        let draws = |kind: Kind, line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            kind.draws(&words[0], &words[1..])
+        };
+        for (kind, line) in [
+            (Kind::Vim, "vim -u own"),
+            (Kind::Vim, "vim -s keys"),
+            (Kind::Neovim, "nvim"),
+            (Kind::Nvi, "vi"),
+            (Kind::Nano, "/usr/bin/nano"),
+            (Kind::Emacs, "emacs -nw"),
+            (Kind::Modest, "hx"),
+            (Kind::Unknown, "vi"),
+            (Kind::Unknown, "emacsclient -t"),
+        ] {
+            assert!(draws(kind, line), "{line}");
+        }
+        for (kind, line) in [
+            (Kind::Vim, "vim -u own -es -c wq"),
+            (Kind::Vim, "vim -e -s"),
+            (Kind::Vim, "ex -s"),
+            (Kind::Neovim, "nvim --headless"),
+            (Kind::Emacs, "emacs --batch"),
+            (Kind::Modest, "ed"),
+            (Kind::Gvim, "gvim"),
+            (Kind::Window("--wait"), "code"),
+            (Kind::Unknown, "./vi.sh"),
+            (Kind::Unknown, "emacsclient"),
+        ] {
+            assert!(!draws(kind, line), "{line}");
         }
     }
 

@@ -15,7 +15,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 pub struct Sitting<'a> {
     file: MemoryFile,
     editor: Editor,
-    _signals: IgnoredSignals,
+    signals: IgnoredSignals,
     shared: &'a Shared,
 }
 
@@ -23,9 +23,10 @@ impl<'a> Sitting<'a> {
     /// Prepares a private place in memory; says what its safety depends on. `may_be_on_disk` where there is no such place.
     pub fn new(name: &str, may_be_on_disk: bool, shared: &'a Shared) -> Result<Self> {
         let editor = Editor::chosen()?;
+        editor.refuse_without_terminal()?;
         let signals = IgnoredSignals::new()?;
         let file = MemoryFile::create(name, may_be_on_disk)?;
-        let sitting = Self { file, editor, _signals: signals, shared };
+        let sitting = Self { file, editor, signals, shared };
         sitting.warn();
         Ok(sitting)
     }
@@ -43,9 +44,9 @@ impl<'a> Sitting<'a> {
     }
 
     /// What the editor makes of a text.
-    pub fn turn(&self, text: &Secret) -> Result<Secret> {
+    pub fn turn(&mut self, text: &Secret) -> Result<Secret> {
         self.file.write(text)?;
-        let took = self.editor.open(self.file.path())?;
+        let took = self.editor.open(self.file.path(), &mut self.signals)?;
         let left = self.file.read()?;
         if left == *text && took < AT_ONCE && self.editor.kind.may_not_wait() {
             let text = format!(

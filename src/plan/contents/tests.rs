@@ -66,7 +66,10 @@ fn refused(services: &str, message: &str, hint: &str) {
 #[test]
 fn each_format_has_its_file() {
     puts("{name='api'}", &[("api.env", "PLAIN=own\nPASSWORD=POISON it's \"x\"\n")]);
-    puts("{name='api', format='compose'}", &[("api.env", "# distribute: compose\nPLAIN=own\nPASSWORD=\"POISON it's \\\"x\\\"\"\n")]);
+    puts(
+        "{name='api', format='compose'}",
+        &[("api.env", "# distribute: compose\nPLAIN=own\nPASSWORD=\"POISON it's \\\"x\\\"\"\n")],
+    );
     puts("{name='db', format='systemd'}", &[("db.env", "# distribute: systemd\nPASSWORD_DB=\"POISON two\nlines\"\n")]);
     puts("{name='db', format='shell'}", &[("db.env", "# distribute: shell\nPASSWORD_DB='POISON two\nlines'\n")]);
     puts("{name='db', format='json'}", &[("db.json", "{\n  \"PASSWORD_DB\": \"POISON two\\nlines\"\n}\n")]);

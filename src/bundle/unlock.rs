@@ -116,6 +116,13 @@ impl Unlock {
         self
     }
 
+    /// The same for another file than the bundle: nothing is known of what that is sealed to.
+    pub fn for_another_file(mut self) -> Self {
+        self.recipients_seen.clear();
+        self.notes.clear();
+        self
+    }
+
     /// Adds something that was looked for and not found.
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());
@@ -294,7 +301,9 @@ impl Unlock {
     fn nothing_opens(&self, tried: Vec<String>) -> Error {
         let mut error = Error::new(NOTHING_OPENS);
         for line in tried.into_iter().chain(self.notes.iter().cloned()) {
-            error = error.hint(line);
+            if !error.hints().contains(&line) {
+                error = error.hint(line);
+            }
         }
         error.hint("name what opens it: --password-file, DISTRIBUTE_PASSWORD_FILE, --identity or DISTRIBUTE_IDENTITY")
     }

@@ -33,7 +33,7 @@ fn vault_password(given: &Path) -> Result<VaultPassword> {
 
 /// What may open the bundle, and the keys of SOPS: SOPS_AGE_KEY_FILE, or the file in the user's configuration.
 pub fn unlock(shared: &Shared) -> Result<Unlock> {
-    let unlock = unlock::unlock(shared, &shared.project()?.bundle)?;
+    let unlock = unlock::unlock(shared, &shared.project()?.bundle)?.for_another_file();
     let unlock = match var_os("SOPS_AGE_KEY").is_some_and(|key| !key.is_empty()) {
         true => unlock.note("SOPS_AGE_KEY is not read: a key belongs into a file, not into the environment"),
         false => unlock,

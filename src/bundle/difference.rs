@@ -132,6 +132,7 @@ fn metadata(old: &Bundle, new: &Bundle) -> Vec<Changed> {
         changed.extend(text("owner", &old.owner, &new.owner));
         changed.extend(text("note", &old.note, &new.note));
         changed.extend(text("generator", &old.generator, &new.generator));
+        changed.extend(one(name, "public", old.public.as_ref(), new.public.as_ref(), ToString::to_string));
         let (before, after) = (old.rotate_every.as_ref(), new.rotate_every.as_ref());
         changed.extend(one(name, "rotate-every", before, after, ToString::to_string));
     }

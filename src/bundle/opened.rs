@@ -314,6 +314,7 @@ impl Bundle {
                 self.describe(name, |metadata| {
                     metadata.rotate_every = known.rotate_every;
                     metadata.generator.clone_from(&known.generator);
+                    metadata.public.clone_from(&known.public);
                     metadata.note.clone_from(&known.note);
                     metadata.owner.clone_from(&known.owner);
                 });

@@ -3,6 +3,7 @@
 
 use super::change::Change;
 use super::exposure::Exposure;
+use super::layout::SecretName;
 use super::recipient::Recipient;
 use super::rotation::{Revocation, Rotation};
 use crate::words::{Error, GroupName, HostName, Period, Result, Secret, ServiceName};
@@ -89,6 +90,9 @@ pub struct Metadata {
     /// As written: `password:32`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<String>,
+    /// The file that holds the public half of this key pair, and changes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public: Option<SecretName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Who answers for it: a person or a team.

@@ -98,6 +98,8 @@ impl Bundle {
         }
         let is_there = self.now.get(new).is_some();
         let record = &mut self.record;
+        let all = record.secrets.values_mut().chain(record.removed.values_mut());
+        all.filter(|known| known.public.as_ref() == Some(old)).for_each(|known| known.public = Some(new.clone()));
         let table = if is_there { &mut record.secrets } else { &mut record.removed };
         let mut known = table.remove(&old.to_string()).unwrap_or_default();
         if let Some(gone) = record.removed.remove(&new.to_string()) {

@@ -87,3 +87,56 @@ fn what_cannot_hold_a_key_pair_is_refused() {
     set(&["aws/key", "--generate", "ed25519", "--public", "aws/key=1"]).fails("argument");
     assert_eq!(room.bundle(), before);
 }
+
+/// Does the public half in the bundle belong to the private one?
+#[track_caller]
+fn assert_fit(room: &Room, private: &str, public: &str) {
+    let get = |name: &str| room.run(&["bundle", "get", name]).ok().stdout;
+    assert_eq!(openssl(&["pkey", "-pubout"], &get(private)), get(public));
+}
+
+#[test]
+fn both_halves_change_together_from_then_on() {
+    let room = Room::furnished();
+    let public = || room.run(&["bundle", "get", "tls/key.pub"]).ok().stdout;
+    room.run(&["bundle", "set", "tls/key.pem", "--generate", "ed25519", "--public", "tls/key.pub"]).ok();
+    let first = public();
+    room.run(&["bundle", "generate", "tls/key.pem"]).ok();
+    assert!(public() != first);
+    assert_fit(&room, "tls/key.pem", "tls/key.pub");
+    let second = public();
+    room.run(&["bundle", "set", "tls/key.pem", "--generate", "ed25519"]).ok();
+    assert!(public() != second);
+    assert_fit(&room, "tls/key.pem", "tls/key.pub");
+    assert!(room.run(&["bundle", "describe", "tls/key.pem"]).ok().stdout.contains("public half     tls/key.pub"));
+    assert!(room.run(&["bundle", "textconv", "secrets.age"]).ok().stdout.contains(" public=tls/key.pub"));
+    // Under other names, too.
+    room.run(&["bundle", "rename", "tls/key.pub", "tls/public.pem"]).ok();
+    room.run(&["bundle", "rename", "--service", "tls", "https"]).ok();
+    let said = room.run(&["bundle", "generate", "https/key.pem"]).ok().stderr;
+    assert!(said.contains("https/public.pem: changed"), "{said}");
+    assert_fit(&room, "https/key.pem", "https/public.pem");
+    // A second pair beside it is another.
+    room.run(&["bundle", "generate", "https/two", "--generate", "ed25519", "--public", "https/two.pub"]).ok();
+    room.run(&["bundle", "generate", "https/two"]).ok();
+    assert_fit(&room, "https/two", "https/two.pub");
+    assert_fit(&room, "https/key.pem", "https/public.pem");
+}
+
+#[test]
+fn a_public_half_that_nobody_noted_is_asked_for() {
+    let room = Room::furnished();
+    room.run(&["bundle", "set", "tls/key.pem", "--generate", "ed25519"]).ok();
+    let private = room.run(&["bundle", "get", "tls/key.pem"]).ok().stdout;
+    room.feed(&["bundle", "set", "tls/key.pub"], openssl(&["pkey", "-pubout"], &private).as_bytes()).ok();
+    let before = room.bundle();
+    for args in [&["generate", "tls/key.pem"][..], &["set", "tls/key.pem", "--generate", "rsa:2048"]] {
+        let said = room.run(&[&["bundle"], args].concat()).fails("tls/key.pub looks like the public half").stderr;
+        assert!(said.contains("--public tls/key.pub"), "{said}");
+    }
+    assert!(room.bundle() == before);
+    room.run(&["bundle", "generate", "tls/key.pem", "--public", "tls/key.pub"]).ok();
+    assert_fit(&room, "tls/key.pem", "tls/key.pub");
+    room.run(&["bundle", "generate", "tls/key.pem"]).ok();
+    assert_fit(&room, "tls/key.pem", "tls/key.pub");
+}

@@ -154,7 +154,10 @@ fn generate_makes_a_value_as_it_was_made() {
     let said =
         room.run(&["bundle", "generate", "tls/key.pem", "--generate", "ed25519", "--public", "tls/key.pub"]).ok();
     assert!(said.stderr.contains("tls/key.pub: new") && get(&room, "tls/key.pub").contains("PUBLIC KEY"));
-    assert!(room.run(&["bundle", "generate", "tls/key.pem"]).ok().stderr.contains("--public"));
+    let said = room.run(&["bundle", "generate", "tls/key.pem"]).ok().stderr;
+    assert!(said.contains("tls/key.pem: changed") && said.contains("tls/key.pub: changed"), "{said}");
+    let said = room.run(&["bundle", "generate", "tls/alone.pem", "--generate", "ed25519"]).ok().stderr;
+    assert!(said.contains("its public half is not set: --public"), "{said}");
 }
 
 #[test]

@@ -55,6 +55,8 @@ fn fields(sides: &mut Sides, name: &str, side: Option<Side>) -> Option<Metadata>
     known.note = pick("note", |known| known.note.as_ref());
     known.owner = pick("owner", |known| known.owner.as_ref());
     known.generator = pick("generator", |known| known.generator.as_ref());
+    let halves = three.part(|known| known.public.as_ref());
+    known.public = sides.pick(|| format!("public {name}"), halves, ToString::to_string).cloned();
     let periods = three.part(|known| known.rotate_every.as_ref());
     known.rotate_every = sides.pick(|| format!("rotate-every {name}"), periods, ToString::to_string).copied();
     let title = |field: &str| format!("bundle.toml {name} {field}");

@@ -83,6 +83,7 @@ fn show(name: &SecretName, bundle: &Bundle, shared: &Shared) -> Result<()> {
         ("rotated", time(known.rotated)),
         ("rotate every", known.rotate_every.map(|period| period.to_string())),
         ("generator", known.generator),
+        ("public half", known.public.map(|public| public.to_string())),
         ("owner", known.owner),
         ("note", known.note),
         ("earlier values", Some(earlier.to_string()).filter(|_| earlier > 0)),

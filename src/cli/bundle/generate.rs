@@ -1,7 +1,7 @@
 //! `bundle generate`: a new value of a secret, made as its values are made.
 
 use super::Override;
-use super::set::{apply, could_hold, set_public, value_in_argument};
+use super::set::{apply, could_hold, partner, set_public, value_in_argument};
 use crate::bundle::{Bundle, SecretName, system_random};
 use crate::cli::Shared;
 use crate::cli::shared::print_note;
@@ -19,7 +19,7 @@ pub struct Args {
     /// How it is made, as in `bundle set`; noted for the next time [default: as noted; password:32 for a new secret]
     #[arg(long, value_name = "SPEC")]
     generate: Option<String>,
-    /// Set the public half of a key pair, too, as this file
+    /// Set the public half of a key pair, too, as this file [default: as noted the last time]
     #[arg(long, value_name = "SERVICE/FILE")]
     public: Option<String>,
     #[command(flatten)]
@@ -37,9 +37,13 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
     let bundle = &mut opened.bundle;
     let (generator, whence) = chosen(given, &name, bundle)?;
     could_hold(&name, public.as_ref(), generator)?;
+    let public = partner(public, &name, generator, bundle)?;
     let made = generator.generate(&mut system_random)?;
     let change = apply(bundle, &name, made.secret);
-    bundle.describe(&name, |known| known.generator = Some(generator.to_string()));
+    bundle.describe(&name, |known| {
+        known.generator = Some(generator.to_string());
+        known.public.clone_from(&public);
+    });
     let mut what = format!("{name}: {change}, {generator} ({whence})");
     let mut fields = json!({ "command": "bundle generate", "secret": name.to_string(), "change": change,
         "generator": generator.to_string(), "generator_is": whence });

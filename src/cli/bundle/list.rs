@@ -115,11 +115,11 @@ pub(super) fn secret_json(bundle: &Bundle, name: &SecretName) -> Value {
         Item::File(file) => (None, Some(file.as_str())),
     };
     let known = bundle.metadata(name).cloned().unwrap_or_default();
-    let Metadata { created, rotated, rotate_every, generator, note, owner, .. } = known;
+    let Metadata { created, rotated, rotate_every, generator, public, note, owner, .. } = known;
     let time = |time: Option<DateTime<Utc>>| time.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true));
     json!({
         "name": name.to_string(), "scope": name.scope.to_string(), "service": name.service, "key": key, "file": plain,
         "created": time(created), "rotated": time(rotated), "rotate_every_seconds": rotate_every.map(Period::as_secs),
-        "generator": generator, "note": note, "owner": owner, "earlier": bundle.held(name).iter().filter(|one| one.last.is_some()).count(),
+        "generator": generator, "public": public.map(|public| public.to_string()), "note": note, "owner": owner, "earlier": bundle.held(name).iter().filter(|one| one.last.is_some()).count(),
     })
 }

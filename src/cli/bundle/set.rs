@@ -24,7 +24,7 @@ pub struct Args {
     /// rsa:4096, ed25519 (PKCS#8, PEM)
     #[arg(long, value_name = "SPEC")]
     generate: Option<String>,
-    /// Set the public half of the key pair, too, as this file
+    /// Set the public half of the key pair, too, as this file [default: as noted the last time]
     #[arg(long, value_name = "SERVICE/FILE", requires = "generate")]
     public: Option<String>,
     /// How often it is to be rotated, such as 90d
@@ -40,9 +40,10 @@ pub struct Args {
 }
 
 pub fn run(args: Args, shared: &Shared) -> Result<()> {
-    let wanted = Wanted::of(&args)?;
+    let mut wanted = Wanted::of(&args)?;
     let mut opened = super::open(shared)?;
     let bundle = &mut opened.bundle;
+    wanted.find_partner(bundle)?;
     let made = wanted.make()?;
     let change = apply(bundle, &wanted.name, made.secret);
     wanted.describe(args.rotate_every, bundle);
@@ -78,6 +79,13 @@ impl Wanted {
         Ok(Self { name, public, generator })
     }
 
+    fn find_partner(&mut self, bundle: &Bundle) -> Result<()> {
+        if let Some(generator) = self.generator {
+            self.public = partner(self.public.take(), &self.name, generator, bundle)?;
+        }
+        Ok(())
+    }
+
     fn make(&self) -> Result<Generated> {
         match self.generator {
             Some(generator) => generator.generate(&mut system_random),
@@ -90,9 +98,55 @@ impl Wanted {
             bundle.describe(&self.name, |known| {
                 known.generator = self.generator.map(|generator| generator.to_string()).or(known.generator.take());
                 known.rotate_every = rotate_every.or(known.rotate_every);
+                if self.generator.is_some() {
+                    known.public.clone_from(&self.public);
+                }
             });
         }
     }
+}
+
+/// Where the public half of a key pair goes: as given, or else where the one before is. A new private half beside an old public one fits nobody.
+pub(super) fn partner(
+    given: Option<SecretName>,
+    name: &SecretName,
+    generator: Generator,
+    bundle: &Bundle,
+) -> Result<Option<SecretName>> {
+    if given.is_some() || !generator.is_key_pair() {
+        return Ok(given);
+    }
+    if let Some(noted) = bundle.metadata(name).and_then(|known| known.public.clone()) {
+        return could_hold(name, Some(&noted), generator).map(|()| Some(noted));
+    }
+    match lookalike(name, bundle) {
+        None => Ok(None),
+        Some(file) => Err(Error::new(format!(
+            "{file} looks like the public half of {name}, and has to change with it; nothing was changed"
+        ))
+        .hint(format!("if it is: --public {file}; it is noted then, and changes with {name} from now on"))
+        .hint(format!("if it is not: --public names another file, such as {name}.pub"))),
+    }
+}
+
+/// A public key in a file beside, of which nobody noted whose it is.
+fn lookalike(name: &SecretName, bundle: &Bundle) -> Option<SecretName> {
+    bundle.value(name)?;
+    let secrets = bundle.secrets();
+    let is_noted = |file: &SecretName| {
+        secrets.iter().filter_map(|one| bundle.metadata(one)?.public.as_ref()).any(|public| public == file)
+    };
+    let is_beside = |one: &SecretName| {
+        one != name && matches!(one.item, Item::File(_)) && (&one.scope, &one.service) == (&name.scope, &name.service)
+    };
+    let is_public = |one: &SecretName| bundle.value(one).is_some_and(|value| is_public_key(value.expose()));
+    secrets.iter().find(|one| is_beside(one) && is_public(one) && !is_noted(one)).cloned()
+}
+
+fn is_public_key(bytes: &[u8]) -> bool {
+    let starts: [&[u8]; 4] =
+        [b"-----BEGIN PUBLIC KEY-----", b"-----BEGIN RSA PUBLIC KEY-----", b"ssh-rsa ", b"ssh-ed25519 "];
+    starts.iter().any(|start| bytes.starts_with(start))
 }
 
 /// Sets the public half of a key pair, and tells it.

@@ -89,12 +89,15 @@ fn lines(bundle: &Bundle) -> String {
 fn secret(bundle: &Bundle, name: &SecretName) -> String {
     let fingerprint = bundle.value(name).map(|value| bundle.fingerprint(value.expose())).unwrap_or_default();
     let mut line = format!("{name} {fingerprint}");
-    let Some(Metadata { rotate_every, generator, note, owner, .. }) = bundle.metadata(name) else { return line };
+    let Some(Metadata { rotate_every, generator, public, note, owner, .. }) = bundle.metadata(name) else {
+        return line;
+    };
     let text = |text: &String| printable(text.as_bytes(), LONGEST_NOTE);
     let fields = [
         ("owner", owner.as_ref().map(text)),
         ("rotate-every", rotate_every.map(|period| period.to_string())),
         ("generator", generator.as_ref().map(text)),
+        ("public", public.as_ref().map(ToString::to_string)),
         ("note", note.as_ref().map(|note| format!("\"{}\"", text(note)))),
     ];
     for (field, value) in fields {

@@ -38,14 +38,16 @@ fn planned<'a>(
     ground: Ground,
     holdings: &Holdings,
 ) -> Result<PlannedTurn<'a>> {
+    let is_pair = matches!(policy.generate, Maker::Generator(generator) if generator.is_key_pair());
     let public = policy.public.as_deref().map(str::parse::<SecretName>).transpose();
     let public = public.map_err(|error| error.at("public").at(&policy.place))?;
-    let public = public.map(|public| public.within(name.scope.clone()));
+    // A policy need not repeat what the bundle knows.
+    let noted = || ground.bundle.metadata(&name)?.public.clone().filter(|_| is_pair);
+    let public = public.map(|public| public.within(name.scope.clone())).or_else(noted);
     let value = |name: &SecretName| match &host {
         Some(host) => holdings.value(host, name, ground.bundle),
         None => ground.bundle.value(name).cloned(),
     };
-    let is_pair = matches!(policy.generate, Maker::Generator(generator) if generator.is_key_pair());
     if let Some(key) =
         [Some(&name), public.as_ref()].into_iter().flatten().find(|half| matches!(half.item, Item::Key(_)))
         && is_pair

@@ -247,6 +247,16 @@ fn a_policy_names_secrets_that_there_are() {
 }
 
 #[test]
+fn a_public_half_that_the_bundle_knows_goes_along() {
+    for (generate, public) in [("ed25519", Some(name("tls/public.pem"))), ("hex:16", None)] {
+        let mut fleet = fleet(&format!("[[rotate]]\nsecrets = ['tls/key.pem']\ngenerate = '{generate}'\n"));
+        fleet.bundle.describe(&name("tls/key.pem"), |known| known.public = Some(name("tls/public.pem")));
+        let plan = fleet.plan(&all(), None, 1).unwrap();
+        assert_eq!(plan.turns[0].turn.public, public, "{generate}");
+    }
+}
+
+#[test]
 fn a_public_half_is_nobody_elses() {
     let pair = "generate = 'ed25519'\npublic = 'tls/public.pem'\n";
     let good = format!("[[rotate]]\nsecrets = ['tls/key.pem']\n{pair}");

@@ -3,11 +3,11 @@
 //! hold (newline, CR, NUL) stands escaped under the marker line `#: escaped`. Errors name line and key, never the text.
 
 use crate::words::{Error, KeyName, Result, Secret};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use zeroize::Zeroizing;
 
 /// A service that reads more from its environment than this is not known.
-const MOST_KEYS: usize = 10_000;
+pub const MOST_KEYS: usize = 10_000;
 const MARKER: &[u8] = b"#: escaped";
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -87,6 +87,24 @@ impl EnvFile {
         }
         self.0.push(Line::Pair(key.clone(), value));
         None
+    }
+
+    /// Sets many, each as `set` does; of one key the last value holds.
+    pub fn set_all(&mut self, pairs: Vec<(KeyName, Secret)>) {
+        let lines = self.0.iter().enumerate();
+        let mut places: HashMap<KeyName, usize> = lines
+            .filter_map(|(place, line)| match line {
+                Line::Pair(key, _) => Some((key.clone(), place)),
+                Line::Text(_) => None,
+            })
+            .collect();
+        for (key, value) in pairs {
+            let place = *places.entry(key.clone()).or_insert(self.0.len());
+            match self.0.get_mut(place) {
+                Some(line) => *line = Line::Pair(key, value),
+                None => self.0.push(Line::Pair(key, value)),
+            }
+        }
     }
 
     /// Removes the key with its line; gives back the value.

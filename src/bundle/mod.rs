@@ -40,7 +40,7 @@ mod unlock;
 pub use change::{Change, What};
 pub use copies::copies_beside;
 pub use difference::{Changed, Difference};
-pub use env_file::EnvFile;
+pub use env_file::{EnvFile, MOST_KEYS};
 pub use exposure::Exposure;
 pub use file::{BundleFile, locked_identity, system_random};
 pub use guard::{Finding, Guard, is_telling};

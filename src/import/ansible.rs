@@ -144,6 +144,14 @@ mod tests {
     }
 
     #[test]
+    fn what_has_nothing_in_it_is_told() {
+        let left = clear("a: []\nb: {c: {}, d: 1}\n", true).left_out;
+        let told: Vec<_> = left.iter().map(|left| (left.line, left.path.as_str(), left.why)).collect();
+        let why = "there is nothing in it";
+        assert_eq!(told, [(1, "a", why), (2, "b.c", why)]);
+    }
+
+    #[test]
     fn templates_and_numbers_are_told() {
         let notes = clear("a: '{{ b }}'\nb: !unsafe '{{ x }}'\nc: 012\nd: off\n", true).notes.join("\n");
         assert!(

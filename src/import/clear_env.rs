@@ -109,6 +109,11 @@ fn differing(text: &[u8], found: &Found, readers: &[EnvReader]) -> String {
     named(key.as_ref(), &what)
 }
 
+fn has_odd(line: &[u8]) -> bool {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}';
+    std::str::from_utf8(line).is_ok_and(|line| line.contains(is_odd))
+}
+
 /// What of the line they may differ about.
 fn feature(line: &[u8]) -> &'static str {
     let has = |bytes: &[u8]| line.iter().any(|b| bytes.contains(b));
@@ -124,6 +129,7 @@ fn feature(line: &[u8]) -> &'static str {
         _ if has(b"#") => "`#`",
         (line, _) if line.ends_with(b"\r") => "a line end of Windows (CR LF)",
         _ if has(b" \t") => "a blank",
+        (line, _) if has_odd(line) => "a blank or a line end that is not usual",
         _ if has(b";&|<>()~") => "a character that a shell acts on",
         _ => "this line",
     }

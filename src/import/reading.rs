@@ -41,6 +41,8 @@ pub struct Trouble {
 
 /// Why a value that nobody sealed is left out.
 pub const CLEAR: &str = "it is in clear text";
+/// Why a list or a mapping without anything in it is left out.
+pub const EMPTY: &str = "there is nothing in it";
 /// Why a null is left out.
 pub const NULL: &str = "it is null";
 

@@ -37,9 +37,9 @@ const LINES: [&str; 22] = [
 ];
 
 /// What lines are made of by chance.
-const PIECES: [&str; 24] = [
+const PIECES: [&str; 32] = [
     "a", "b", "'", "'", "\"", "\"", "\\", "$", " ", " ", "#", "\t", ";", "`", "=", "\n", "~", ":", "\\n", "{", "*",
-    "\u{e9}", "\r\n", "x=",
+    "\u{e9}", "\r\n", "x=", "\r", "\u{a0}", "\u{85}", "\u{2003}", "\u{b}", "\u{c}", "\u{2028}", "\u{1c}",
 ];
 
 /// The same ones in every run.

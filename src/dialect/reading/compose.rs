@@ -1,12 +1,14 @@
 //! `env_file:` of Compose. What it would look up, and what one release reads one way and another one another, is refused.
 
 use super::assignment::{Assignment, VARIABLE};
-use super::cursor::without_mark;
+use super::cursor::{has_odd_ends, has_odd_line_end, without_mark};
 use super::quoted_env::QuotedEnv;
 use crate::words::Secret;
 
 const COMMENT: &str = "releases of Compose differ about a `#` without a blank before it";
 const ESCAPE: &str = "releases of Compose differ about such a backslash";
+const ODD: &str =
+    "releases of Compose differ about a blank at its ends, or a line end in it, that is not of ASCII or not usual";
 
 /// Which releases are asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,10 @@ impl QuotedEnv for Releases {
             None => (line, &b""[..]),
         };
         let is_expanded = value.contains(&b'$') || comment.contains(&b'$');
+        let has_odd_end = *self == Self::Any && has_odd_line_end(line.trim_ascii());
+        if has_odd_end || has_odd_ends(value.trim_ascii()) {
+            return Err(ODD);
+        }
         if is_expanded { Err(VARIABLE) } else { Ok(Secret::new(value.trim_ascii())) }
     }
 

@@ -105,6 +105,20 @@ pub fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
+/// Does it begin or end with what some readers take for a blank? ASCII blanks count as long as they are not gone.
+pub fn has_odd_ends(text: &[u8]) -> bool {
+    let is_blank =
+        |c: char| c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}' | '\u{feff}' | '\u{200b}' | '\u{180e}');
+    std::str::from_utf8(text).is_ok_and(|text| text.starts_with(is_blank) || text.ends_with(is_blank))
+}
+
+/// Is there a line end for some readers in it?
+pub fn has_odd_line_end(text: &[u8]) -> bool {
+    let is_end =
+        |c: char| matches!(c, '\u{b}' | '\u{c}' | '\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+    std::str::from_utf8(text).is_ok_and(|text| text.contains(is_end))
+}
+
 pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }

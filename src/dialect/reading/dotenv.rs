@@ -1,13 +1,14 @@
 //! `.env` as the libraries of Node, Python and Ruby read it, where they agree. What one expands and another one leaves is refused.
 
 use super::assignment::{Assignment, VARIABLE};
-use super::cursor::is_blank;
+use super::cursor::{has_odd_ends, has_odd_line_end, is_blank};
 use super::quoted_env::QuotedEnv;
 use crate::words::Secret;
 
 const COMMENT: &str = "libraries differ about a `#` without a blank before it";
 const ESCAPE: &str = "libraries differ about such a backslash";
 const TAB: &str = "libraries differ about a tab";
+const ODD: &str = "libraries differ about a blank at its ends, or a line end in it, that is not of ASCII or not usual";
 const BACKTICK: &str = "libraries differ about backticks";
 
 /// All of them.
@@ -33,6 +34,7 @@ impl QuotedEnv for Libraries {
             value if value.contains(&b'$') => Err(VARIABLE),
             value if value.contains(&b'\\') => Err(ESCAPE),
             value if value.contains(&b'\t') => Err(TAB),
+            value if has_odd_ends(value.trim_ascii()) || has_odd_line_end(line.trim_ascii()) => Err(ODD),
             value => Ok(Secret::new(value.trim_ascii())),
         }
     }

@@ -53,6 +53,13 @@ fn every_ambiguous_form_is_refused_without_a_dialect() {
         (b"K.2=POISON\n", ""),
         (b"K: POISON\n", ""),
         (b"K=\xff\xfePOISON\n", ""),
+        ("K=POISON\u{a0}\n".as_bytes(), "not usual"),
+        ("K=\u{2003}POISON\n".as_bytes(), "not usual"),
+        ("K=POISON\u{85}\n".as_bytes(), "not usual"),
+        ("K=PO\u{2028}ISON\n".as_bytes(), "not usual"),
+        (b"K=PO\x0bISON\n", "not usual"),
+        (b"K=PO\x0cISON\n", "not usual"),
+        (b"K=PO\rISON\n", ""),
     ] {
         let said = values(text, None).expect_err(&String::from_utf8_lossy(text));
         assert!(said.starts_with("1: ") && said.contains(word), "{}: {said}", String::from_utf8_lossy(text));

@@ -44,12 +44,25 @@ fn made(value: &Value, make: impl Fn(&[u8]) -> Result<Secret, Error>) -> Result<
     Ok(Value::from(text))
 }
 
+/// Lists in lists; one list may stand in another many times.
+const DEEPEST: usize = 32;
+const MOST: usize = 100_000;
+
 fn json(value: &Value) -> Result<Value, Error> {
+    json_within(value, DEEPEST, &mut 0)
+}
+
+fn json_within(value: &Value, deeper: usize, count: &mut usize) -> Result<Value, Error> {
+    *count += 1;
+    if deeper == 0 || *count > MOST {
+        return Err(Error::from(ErrorKind::InvalidOperation));
+    }
     match value.kind() {
         ValueKind::Number => Ok(value.clone()),
         ValueKind::Bool => Ok(Value::from(if value.is_true() { "true" } else { "false" })),
         ValueKind::Seq => {
-            let items = value.try_iter()?.map(|item| json(&item).map(|item| item.to_string()));
+            let items =
+                value.try_iter()?.map(|item| json_within(&item, deeper - 1, count).map(|item| item.to_string()));
             Ok(Value::from(format!("[{}]", items.collect::<Result<Vec<_>, _>>()?.join(", "))))
         }
         _ => made(value, |bytes| match std::str::from_utf8(bytes) {

@@ -1,7 +1,7 @@
 //! `LookUps`: what a template asked for, and did not find; and `LookedUp`, a secret in its hands.
 
 use crate::words::{KeyName, Secret};
-use minijinja::value::{Object, ObjectRepr};
+use minijinja::value::{DynObject, Object, ObjectRepr};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,9 @@ struct Seen {
     made: Vec<Secret>,
     missing: Option<(String, String)>,
     not_text: Option<String>,
-    idle: Option<String>,
+    refused: Option<String>,
+    idle: Option<(String, usize)>,
+    count: usize,
 }
 
 impl LookUps {
@@ -59,23 +61,40 @@ impl LookUps {
         self.get(|seen| seen.not_text.clone())
     }
 
-    /// A secret that was neither written, tested nor put through a filter.
-    pub fn idle(&self) -> Option<String> {
+    /// The first secret that was neither written, tested nor put through a filter, and how many were looked up until then.
+    pub fn idle(&self) -> Option<(String, usize)> {
         self.get(|seen| seen.idle.clone())
+    }
+
+    /// How many secrets were looked up, or made of such.
+    pub fn count(&self) -> usize {
+        self.get(|seen| seen.count)
+    }
+
+    /// Something was done that is not allowed; the first is told.
+    pub fn refuse(&self, what: impl FnOnce() -> String) {
+        self.note(|seen| _ = seen.refused.get_or_insert_with(what));
+    }
+
+    pub fn refused(&self) -> Option<String> {
+        self.get(|seen| seen.refused.clone())
     }
 }
 
 /// A secret as a template holds it: it can be written, and nothing compares equal to it.
 pub struct LookedUp {
-    name: String,
+    pub name: String,
     value: Secret,
     looks: Arc<LookUps>,
+    number: usize,
     is_touched: AtomicBool,
 }
 
 impl LookedUp {
     pub fn new(name: String, value: Secret, looks: Arc<LookUps>) -> Self {
-        Self { name, value, looks, is_touched: AtomicBool::new(false) }
+        looks.note(|seen| seen.count += 1);
+        let number = looks.count();
+        Self { name, value, looks, number, is_touched: AtomicBool::new(false) }
     }
 
     /// Marks it as put to use.
@@ -89,12 +108,22 @@ impl LookedUp {
         self.looks.note(|seen| seen.made.push(value.clone()));
         Self::new(self.name.clone(), value, self.looks.clone())
     }
+
+    /// As text, for what is written and nothing else.
+    pub fn text(&self) -> Option<&str> {
+        let text = std::str::from_utf8(self.touch().expose()).ok();
+        if text.is_none() {
+            self.looks.note(|seen| seen.not_text = Some(self.name.clone()));
+        }
+        text
+    }
 }
 
 impl Drop for LookedUp {
     fn drop(&mut self) {
         if !self.is_touched.load(Ordering::Relaxed) {
-            self.looks.note(|seen| seen.idle = Some(self.name.clone()));
+            let idle = || (self.name.clone(), self.number);
+            self.looks.note(|seen| _ = seen.idle.get_or_insert_with(idle));
         }
     }
 }
@@ -114,13 +143,15 @@ impl Object for LookedUp {
         !self.touch().is_empty()
     }
 
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match std::str::from_utf8(self.touch().expose()) {
-            Ok(text) => f.write_str(text),
-            Err(_) => {
-                self.looks.note(|seen| seen.not_text = Some(self.name.clone()));
-                Err(fmt::Error)
-            }
-        }
+    /// The engine compares others of their kind by their texts.
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<std::cmp::Ordering> {
+        Some(self.number.cmp(&other.downcast_ref::<Self>()?.number))
+    }
+
+    /// Only an operator or a filter of the engine's asks for this: what is written goes another way. An error would make it panic.
+    fn render(self: &Arc<Self>, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.touch();
+        self.looks.refuse(|| format!("`{}` is made a part of another text, which would leave copies of it", self.name));
+        Ok(())
     }
 }

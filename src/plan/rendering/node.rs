@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+/// What a branch is.
+pub const NO_VALUE: &str = "what is written there is no value";
+
 /// Names, each with what it leads to; `path` is how a template writes it.
 pub struct Node {
     path: String,
@@ -52,6 +55,11 @@ impl Node {
         ];
         let all = all.into_iter().map(|(name, below)| (name.to_owned(), below)).collect();
         Value::from_dyn_object(node("", all))
+    }
+
+    /// It was to be written, or made a part of a text.
+    pub fn refuse(&self) {
+        self.looks.refuse(|| NO_VALUE.to_owned());
     }
 
     /// As a template writes it: `secrets.api.KEY`, or `files["tls/key.pem"]`.
@@ -108,8 +116,9 @@ impl Object for Node {
         Enumerator::Values(self.below.keys().map(|name| Value::from(name.as_str())).collect())
     }
 
-    /// Of a branch there is nothing to write.
+    /// Of a branch there is nothing to write; an error would make the engine panic.
     fn render(self: &Arc<Self>, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Err(fmt::Error)
+        self.refuse();
+        Ok(())
     }
 }

@@ -85,17 +85,18 @@ fn what_is_missing_is_told_by_name_and_line() {
 
 #[test]
 fn what_would_go_wrong_in_silence_is_refused() {
-    refused(
-        "{% if secrets.api.PASSWORD == 'POISON' %}x{% endif %}",
-        ": `secrets.api.PASSWORD` is looked up and not written",
-    );
-    refused("{{ 'a' if 'P' in [secrets.api.PASSWORD] }}", ": `secrets.api.PASSWORD` is looked up and not written");
+    let idle = ": `secrets.api.PASSWORD` is looked up there, and compared or left unused";
+    let at = |line: usize| format!(":{line}{idle}");
+    refused("{% if secrets.api.PASSWORD == 'POISON' %}x{% endif %}", &at(1));
+    refused("{{ 'a' if 'P' in [secrets.api.PASSWORD] }}", &at(1));
+    refused("{{ secrets.api.PASSWORD }}\n\n{% if secrets.api.PASSWORD == 'POISON' %}x{% endif %}\nx\n", &at(3));
+    refused("{% set a = secrets.api.EMPTY %}{{ a }}\n{% set b = secrets.api.PASSWORD %}\n{{ vars.port }}\n", &at(2));
+    refused("{{ secrets.api.PASSWORD == secrets.api.PASSWORD }}", &at(1));
     let hints = refused(
         "\n{{ secrets.api.BINARY }}",
         ":2: `secrets.api.BINARY` is not UTF-8, and cannot be in a template as it is",
     );
     assert!(hints[0].contains("{{ secrets.api.BINARY|base64 }}"), "{hints:?}");
-    refused("{{ secrets.api.PASSWORD|length }}", ":1: invalid operation");
     refused("{{ secrets.api }}", ":1: what is written there is no value");
     refused("{% for a in range(5000) %}{{ 'x' * 5000 }}{% endfor %}", ": it makes more than 16 MiB");
     refused("{{ secrets.api.PASSWORD|nope }}", ":1: unknown filter");
@@ -104,5 +105,160 @@ fn what_would_go_wrong_in_silence_is_refused() {
         "{% for a in range(9000) %}{% for b in range(9000) %}{{ b }}{% endfor %}{% endfor %}",
         ":1: it does not come to an end",
     );
-    refused("{% include 'other' %}", ":1: syntax error");
+    refused("\n{%- include 'other' %}", ":2: a template has no `include`: it sees no other templates");
+    refused("{% macro a() %}{% endmacro %}", ":1: a template has no `macro`: it sees no other templates");
+}
+
+#[test]
+fn a_secret_is_no_string() {
+    for filter in
+        ["length", "int", "upper", "replace('P', 'x')", "trim", "list", "first", "string", "join", "bool", "split"]
+    {
+        let name = filter.split('(').next().unwrap();
+        let message = format!(":2: `secrets.api.PASSWORD` does not go through the filter `{name}`");
+        let hints = refused(&format!("\n{{{{ secrets.api.PASSWORD|{filter} }}}}"), &message);
+        assert!(hints[0].contains("json, base64, shellquote, urlencode"), "{hints:?}");
+    }
+    for test in ["startingwith('P')", "endingwith('P')", "eq('P')", "string", "in('POISON')"] {
+        let name = test.split('(').next().unwrap();
+        refused(
+            &format!("\n{{{{ 1 if secrets.api.PASSWORD is {test} }}}}"),
+            &format!(":2: `secrets.api.PASSWORD` does not go through the test `{name}`"),
+        );
+    }
+    let copied = "`secrets.api.PASSWORD` is made a part of another text, which would leave copies of it";
+    for text in [
+        "\n{{ 'a' ~ secrets.api.PASSWORD }}",
+        "\n{% set x = secrets.api.PASSWORD ~ '' %}\n\n{{ x }}",
+        "\n{% if secrets.api.PASSWORD ~ '' == 'POISON' %}{% endif %}",
+        "\n{{ [secrets.api.PASSWORD]|join }}",
+        "\n{{ [secrets.api.PASSWORD] }}",
+        "\n{{ {'a': [secrets.api.PASSWORD]} }}",
+        "\n{{ [secrets.api.PASSWORD]|json }}",
+        "\n{{ 'x'|default(secrets.api.PASSWORD) }}{{ 'y'|replace('y', [secrets.api.PASSWORD]|string) }}",
+    ] {
+        let error = rendered(text).expect_err(text).to_string();
+        assert!(error.starts_with("templates/app.conf.j2:2: ") && error.ends_with(copied), "{text}: {error}");
+    }
+    refused("{{ secrets.api ~ '' }}", ":1: what is written there is no value");
+    refused("{{ secrets|upper }}", ":1: a service, or a branch of names, does not go through the filter `upper`");
+    makes("{{ secrets.api.PASSWORD|default('d') }}{{ [secrets.api.PASSWORD][0] }}", "POISON p'w\"/1POISON p'w\"/1");
+    makes("{{ secrets.api|length }}{{ vars.name|upper }}{{ vars.all|join(',') }}", "4X \"Y\"a,1");
+}
+
+#[test]
+fn nothing_is_called_but_what_is_on_the_list() {
+    for name in ["debug", "dict", "namespace", "lipsum", "cycler", "joiner", "url_for", "self", "loop", "caller"] {
+        let error = rendered(&format!("\n{{{{ {name}() }}}}")).expect_err(name).to_string();
+        assert!(error.starts_with("templates/app.conf.j2:2: "), "{name}: {error}");
+    }
+    for filter in ["pprint", "safe", "format", "attr", "map('upper')", "groupby('a')", "tojson(2)", "indent(9)"] {
+        assert!(rendered(&format!("{{{{ secrets.api.PASSWORD|{filter} }}}}")).is_err(), "{filter}");
+    }
+    makes("{% for n in range(3) %}{{ n }}{% endfor %}{{ range(5, 0, -2)|join }}", "012531");
+}
+
+/// Whatever is called on whatever, with whatever: an error at most, and no value in it.
+#[test]
+fn no_template_panics() {
+    let values = [
+        "secrets.api.PASSWORD",
+        "secrets.api.BINARY",
+        "secrets.api",
+        "secrets",
+        "files",
+        "nope",
+        "secrets.api.NONE",
+        "none",
+        "true",
+        "0",
+        "-1",
+        "1.5",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "170141183460469231731687303715884105727",
+        "1e308",
+        "''",
+        "'\u{e9}x'",
+        "[]",
+        "[secrets.api.PASSWORD, 1, 'a', none]",
+        "{'a': secrets.api.PASSWORD}",
+        "range(3)",
+        "vars.all",
+        "groups",
+    ];
+    let filters = "abs attr base64 batch bool capitalize chain count d default dictsort e escape first float format groupby indent int \
+        items join json last length lines list lower map max min pprint reject rejectattr replace reverse round safe select \
+        selectattr shellquote slice sort split string sum title tojson trim unique upper urlencode zip";
+    let tests = "boolean defined divisibleby endingwith eq equalto escaped even false filter float ge gt in int integer iterable le \
+        lower lt mapping ne none number odd safe sameas sequence startingwith string test true undefined upper";
+    let mut texts = Vec::new();
+    for value in values {
+        for name in filters.split_whitespace() {
+            texts.push(format!("{{{{ {value}|{name} }}}}"));
+            texts.push(format!("{{{{ {value}|{name}(-1) }}}}"));
+            texts.push(format!("{{{{ {value}|{name}({value}) }}}}"));
+            texts.push(format!("{{{{ 'abc'|{name}({value}, {value}) }}}}"));
+            texts.push(format!("{{{{ {value}|{name}(attribute={value}, reverse=true, by={value}) }}}}"));
+        }
+        for name in tests.split_whitespace() {
+            texts.push(format!("{{{{ {value} is {name} }}}}"));
+            texts.push(format!("{{{{ 8 is {name}({value}) }}}}{{{{ {value} is {name}({value}) }}}}"));
+        }
+        for other in values.iter().step_by(4) {
+            for operator in
+                ["+", "-", "*", "/", "//", "%", "**", "~", "==", "!=", "<", ">", "<=", ">=", "in", "and", "or"]
+            {
+                texts.push(format!("{{{{ {value} {operator} {other} }}}}"));
+            }
+            texts.push(format!("{{{{ {value}[{other}] }}}}{{{{ {value}[{other}:{other}:{value}] }}}}"));
+            texts.push(format!("{{% for x in range({value}, {other}, {value}) %}}{{{{ x }}}}{{% endfor %}}"));
+        }
+        for callee in ["range", "debug", "dict", "namespace", "lipsum"] {
+            texts.push(format!("{{{{ {callee}({value}) }}}}"));
+        }
+        texts.push(format!("{{{{ -{value} }}}}{{{{ not {value} }}}}{{{{ {value}.x }}}}{{{{ {value}.x() }}}}"));
+        texts.push(format!("{{% for a, b in {value} %}}{{{{ a }}}}{{% endfor %}}"));
+        texts.push(format!("{{% set a, b = {value} %}}{{% with x = {value} %}}{{{{ x() }}}}{{% endwith %}}"));
+        texts.push(format!("{{% filter upper %}}{{{{ {value} }}}}{{% endfilter %}}"));
+        texts.push(format!("{{% set x %}}{{{{ {value} }}}}{{% endset %}}{{{{ x|upper }}}}"));
+        texts.push(format!("{{% for x in {value} recursive %}}{{{{ loop({value}) }}}}{{% endfor %}}"));
+        texts.push(format!("{{% autoescape {value} %}}{{{{ {value} }}}}{{% endautoescape %}}"));
+    }
+    for text in texts {
+        if let Err(error) = rendered(&text) {
+            assert!(!format!("{error:?}").contains("POISON"), "{text}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn what_grows_is_bounded() {
+    for text in [
+        format!("{{{{ {}1{} }}}}", "(".repeat(20_000), ")".repeat(20_000)),
+        format!("{{{{ {}1{} }}}}", "[".repeat(20_000), "]".repeat(20_000)),
+        format!("{{{{ {}1 }}}}", "not ".repeat(20_000)),
+        format!("{{{{ {}1 }}}}", "-".repeat(20_000)),
+        format!("{{{{ 1{} }}}}", "|abs".repeat(20_000)),
+        format!("{{{{ 'a'{} }}}}", "~'a'".repeat(20_000)),
+        format!("{{{{ a{} }}}}", ".a".repeat(20_000)),
+        "{% if 1 %}".repeat(20_000),
+        "{% for a in [1] %}".repeat(20_000) + "{{ a }}",
+        format!("{{% set x = 'ab' %}}{}{{{{ x|length }}}}", "{% set x = x ~ x %}".repeat(60)),
+        format!("{{% set x = [1] %}}{}{{{{ x|length }}}}", "{% set x = x + x %}".repeat(10)),
+        format!("{{% set x = [1] %}}{}{{{{ x|json }}}}", "{% set x = [x, x] %}".repeat(60)),
+        format!("{{% set x = [1] %}}{}{{{{ x }}}}", "{% set x = [x] %}".repeat(40_000)),
+        format!("{{% set x = [1] %}}{}{{{{ x|json }}}}", "{% set x = [x] %}".repeat(40_000)),
+        format!("{{% set x = [1] %}}{}{{{{ x == [x] }}}}", "{% set x = [x] %}".repeat(40_000)),
+        "{{ 'x' * 1000000000000 }}".to_owned(),
+        "{{ [1] * 1000000000000 }}".to_owned(),
+        "{{ ('x' * 1000000)|replace('x', 'y' * 1000000) }}".to_owned(),
+        "{{ range(100000)|join('y' * 1000000) }}".to_owned(),
+        "{{ 9 ** 9 ** 9 }}".to_owned(),
+        "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}".to_owned(),
+        "{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}".to_owned(),
+    ] {
+        let error = rendered(&text).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(!error.contains("POISON"), "{error}");
+    }
 }

@@ -2,10 +2,10 @@
 
 use super::Args;
 use super::imported::{Change, Imported, Planned, at};
-use super::source::{Format, Source};
-use crate::bundle::{Bundle, Item, SecretName};
+use super::source::{Format, Source, shown};
+use crate::bundle::{Bundle, Item, MOST_KEYS, Scope, SecretName};
 use crate::import::{Contents, Entry, Reading};
-use crate::words::{Error, Result, Secret, ServiceName};
+use crate::words::{Error, KeyName, Result, Secret, ServiceName};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -39,6 +39,10 @@ impl Draft {
         let mut imported = Imported::of(&source, Some(service.clone()));
         let Contents::Values(reading) = &mut source.contents else { return Ok(()) };
         let entries = std::mem::take(&mut reading.entries);
+        if entries.len() > MOST_KEYS {
+            let message = format!("{}: there are more than {MOST_KEYS} keys in it", shown(&source.path));
+            return Err(Error::new(message).hint("no service of a bundle can have more"));
+        }
         self.take_troubles(&mut imported, std::mem::take(reading));
         for entry in entries {
             match name(&entry, &service, args) {
@@ -114,8 +118,19 @@ impl Draft {
 
     /// Sets everything.
     pub fn apply(self, bundle: &mut Bundle, now: DateTime<Utc>) {
+        let mut keys: BTreeMap<(Scope, ServiceName), Vec<(KeyName, Secret)>> = BTreeMap::new();
         for planned in self.sources.into_iter().flat_map(|source| source.secrets) {
-            bundle.set(&planned.name, planned.value, now);
+            let SecretName { scope, service, item } = planned.name.clone();
+            match item {
+                Item::Key(key) => keys.entry((scope, service)).or_default().push((key, planned.value)),
+                _ => _ = bundle.set(&planned.name, planned.value, now),
+            }
+        }
+        // All of a service at once: a single one goes through all lines of its env file.
+        for ((scope, service), keys) in keys {
+            let mut env = bundle.env(&scope, &service).cloned().unwrap_or_default();
+            env.set_all(keys);
+            bundle.replace_env(&scope, &service, env, now);
         }
     }
 
@@ -163,7 +178,7 @@ fn service(source: &Source, given: Option<&ServiceName>) -> Result<ServiceName> 
         return Ok(given.clone());
     }
     let unnamed = |_| {
-        Error::new(format!("{}: its name names no service", source.path.display()))
+        Error::new(format!("{}: its name names no service", shown(&source.path)))
             .hint("name the service that gets the values: --service NAME")
     };
     ServiceName::new(source.stem()).map_err(unnamed)

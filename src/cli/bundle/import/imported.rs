@@ -2,7 +2,7 @@
 
 use super::source::{Format, Source};
 use crate::bundle::{Bundle, SecretName};
-use crate::words::{Secret, ServiceName, plural};
+use crate::words::{Secret, ServiceName, plural, printable};
 use serde_json::{Value, json};
 
 /// How many lines of what is left out are shown.
@@ -92,7 +92,7 @@ impl Imported {
             counts.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
         let counts = if counts.is_empty() { "nothing in it".to_owned() } else { counts.join(", ") };
         let service = self.service.as_ref().map(|service| format!(", service {service}")).unwrap_or_default();
-        let mut lines = vec![format!("{} ({}{service}): {counts}", self.path, self.kind)];
+        let mut lines = vec![format!("{} ({}{service}): {counts}", at(&self.path, 0), self.kind)];
         lines.extend(self.secrets.iter().map(|planned| format!("  {}: {}", planned.name, planned.change.word())));
         let left =
             self.left_out.iter().take(SHOWN).map(|(line, path, why)| format!("  line {line}, {path}: left out, {why}"));
@@ -105,17 +105,18 @@ impl Imported {
 
     /// What is to be known of it.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.notes.iter().map(|note| format!("{}: {note}", self.path)).collect();
+        let mut warnings: Vec<String> =
+            self.notes.iter().map(|note| format!("{}: {note}", at(&self.path, 0))).collect();
         let clear = self.left_out.iter().filter(|(_, _, why)| why.contains("clear")).count();
         if clear > 0 {
             warnings.push(format!(
                 "{}: {} left out: no secrets? --clear takes them",
-                self.path,
+                at(&self.path, 0),
                 plural(clear, "clear value")
             ));
         }
         if let Some(mode) = self.is_open.as_ref().filter(|_| self.format == Format::Env || clear > 0) {
-            warnings.push(format!("{}: its mode is {mode}: others can read it", self.path));
+            warnings.push(format!("{}: its mode is {mode}: others can read it", at(&self.path, 0)));
         }
         warnings
     }
@@ -136,5 +137,6 @@ impl Imported {
 
 /// `path:line`; no line for the whole file.
 pub fn at(path: &str, line: usize) -> String {
-    if line == 0 { path.to_owned() } else { format!("{path}:{line}") }
+    let path = printable(path.as_bytes(), 400);
+    if line == 0 { path } else { format!("{path}:{line}") }
 }

@@ -1,5 +1,6 @@
 //! What opens sealed sources: passwords for vaults, and the identities of age where SOPS looks for them.
 
+use super::source::shown;
 use crate::bundle::{Unlock, read_private};
 use crate::cli::unlock::refuse_secret;
 use crate::cli::{Shared, unlock};
@@ -26,7 +27,7 @@ fn vault_password(given: &Path) -> Result<VaultPassword> {
     let content = read_private(path, LONGEST_PASSWORD, None)?;
     let password = Secret::new(content.expose().trim_ascii());
     if password.is_empty() {
-        return Err(Error::new(format!("{}: the password file is empty", path.display())));
+        return Err(Error::new(format!("{}: the password file is empty", shown(path))));
     }
     Ok(VaultPassword { label, place: text.to_owned(), password })
 }

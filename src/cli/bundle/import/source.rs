@@ -3,7 +3,7 @@
 use super::Args;
 use crate::bundle::{Unlock, open_sealed};
 use crate::import::{Contents, VaultPasswords, ansible, clear_env, sops};
-use crate::words::{Error, Mode, Result, Secret};
+use crate::words::{Error, Mode, Result, Secret, printable};
 use nix::libc;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -55,7 +55,7 @@ pub struct Source {
 impl Source {
     /// Reads a regular file of 16 MiB at most.
     pub fn read(path: &Path, manner: &Manner) -> Result<Self> {
-        Self::read_here(path, manner).map_err(|error| error.at(path.display()))
+        Self::read_here(path, manner).map_err(|error| error.at(shown(path)))
     }
 
     fn read_here(path: &Path, manner: &Manner) -> Result<Self> {
@@ -87,6 +87,11 @@ impl Source {
             Format::Sops => "sealed by SOPS",
         }
     }
+}
+
+/// A path for people, safe for a terminal.
+pub fn shown(path: &Path) -> String {
+    printable(path.display().to_string().as_bytes(), 400)
 }
 
 fn contents(format: Format, bytes: &[u8], manner: &Manner) -> Result<Contents> {

@@ -5,8 +5,9 @@
 mod env_lines;
 mod needles;
 mod scanner;
+mod worth;
 
-use super::layout::Place;
+use super::layout::{Item, Place, SecretName};
 use super::opened::Bundle;
 use super::sealed::is_age_file;
 use super::sealed_content::sealed_with;
@@ -16,12 +17,15 @@ use needles::Needles;
 use scanner::Scanner;
 use std::collections::{BTreeSet, HashSet};
 use std::io::Read;
+use worth::Sought;
 use zeroize::Zeroizing;
 
 pub use env_lines::is_telling;
 
 /// Files up to this size are read as env files and looked into as archives; of larger ones, their beginning.
 const HEAD: usize = 1 << 20;
+/// Most files are smaller, and what is wiped costs by its size.
+const SMALL: usize = 8 << 10;
 const TAR_BLOCK: usize = 512;
 
 /// Something that must not be in a file.
@@ -38,7 +42,7 @@ pub struct Finding {
 pub struct Guard {
     needles: Needles,
     keys: BTreeSet<KeyName>,
-    passed_over: usize,
+    passed_over: BTreeSet<String>,
 }
 
 impl Guard {
@@ -51,28 +55,48 @@ impl Guard {
 
     /// Looks for the values of this bundle, too: those of now, those to come, and earlier ones.
     pub fn know(&mut self, bundle: &Bundle) {
+        let names = bundle.secrets().iter().map(|name| name.to_string().to_lowercase()).collect::<Vec<_>>().join("\n");
         for (name, value) in bundle.values_by_name() {
-            let is_generated = bundle.record.secrets.get(&name).is_some_and(|known| known.generator.is_some());
-            let told = format!("the value of {name} ({})", bundle.fingerprint(value.expose()));
-            match is_generated && value.len() >= needles::SHORTEST || env_lines::is_telling(value.expose()) {
-                true => self.needles.add(&value, &told),
-                false => self.passed_over += 1,
-            }
+            self.know_value(bundle, &name, &value, &names);
         }
         let keys = bundle.now.envs.values().flat_map(|env| env.keys().cloned());
         self.keys.extend(keys);
     }
 
+    fn know_value(&mut self, bundle: &Bundle, name: &SecretName, value: &Secret, names: &str) {
+        let is_generated = bundle.metadata(name).is_some_and(|known| known.generator.is_some());
+        let told = || format!("the value of {name} ({})", bundle.fingerprint(value.expose()));
+        let is_known = match (worth::sought(value.expose(), is_generated, |text| names.contains(text)), &name.item) {
+            (Sought::Everywhere, _) => {
+                self.needles.add(value, &told());
+                true
+            }
+            (Sought::BesideKey, Item::Key(key)) => self.needles.add_beside(key.as_str(), value, &told()),
+            _ => false,
+        };
+        if !is_known {
+            self.passed_over.insert(name.to_string());
+        }
+    }
+
     /// Looks for this one, too.
     pub fn know_password(&mut self, password: &Secret) {
-        if env_lines::is_telling(password.expose()) {
+        if worth::sought(password.expose(), false, |_| false) == Sought::Everywhere {
             self.needles.add(password, "the bundle's password");
         }
     }
 
-    /// Values that are not looked for, since they are too short, words, numbers, or public.
-    pub fn passed_over(&self) -> usize {
-        self.passed_over
+    /// Secrets with a value that is not looked for, since it is too short, a word of configurations, a number, an address, or public.
+    pub fn passed_over(&self) -> &BTreeSet<String> {
+        &self.passed_over
+    }
+
+    /// Is something that is looked for in this name of a file?
+    pub fn is_in_name(&self, name: &[u8]) -> Option<Finding> {
+        let mut scanner = Scanner::new(&self.needles, name.len());
+        scanner.feed(name);
+        let what = scanner.end().into_iter().next()?.what;
+        Some(Finding { line: None, what: format!("its name holds {what}") })
     }
 
     /// Looks through the content of a file of this name.
@@ -80,16 +104,17 @@ impl Guard {
     /// # Errors
     /// When it cannot be read.
     pub fn look(&self, name: &str, mut content: impl Read) -> std::io::Result<Vec<Finding>> {
-        let mut head = Zeroizing::new(Vec::with_capacity(HEAD + 1));
-        content.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+        let head = beginning(&mut content)?;
         let mut found = self.whole(name, &head);
-        let mut scanner = Scanner::new(&self.needles);
+        let mut scanner = Scanner::new(&self.needles, head.len());
         scanner.feed(&head);
-        let mut piece = Zeroizing::new(vec![0; scanner::PIECE]);
-        loop {
-            match content.read(&mut piece)? {
-                0 => break,
-                read => scanner.feed(&piece[..read]),
+        if head.len() == HEAD {
+            let mut piece = Zeroizing::new(vec![0; scanner::PIECE]);
+            loop {
+                match content.read(&mut piece)? {
+                    0 => break,
+                    read => scanner.feed(&piece[..read]),
+                }
             }
         }
         found.extend(scanner.end());
@@ -113,6 +138,25 @@ impl Guard {
     }
 }
 
+/// Up to `HEAD` bytes, in memory that grows with what is there; what was there before is wiped.
+fn beginning(content: &mut impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut head = Zeroizing::new(vec![0; SMALL]);
+    let mut length = 0;
+    loop {
+        match content.read(&mut head[length..])? {
+            0 => break,
+            read => length += read,
+        }
+        if length == head.len() && length < HEAD {
+            let mut larger = Zeroizing::new(vec![0; (4 * length).min(HEAD)]);
+            larger[..length].copy_from_slice(&head);
+            head = larger;
+        }
+    }
+    head.truncate(length);
+    Ok(head)
+}
+
 /// A file that says by its name that it is sealed, and is not. What lies elsewhere, as Git LFS has it, is nobody's secret.
 fn not_sealed(head: &[u8]) -> Option<String> {
     if head.starts_with(b"version https://git-lfs") || (is_age_file(head) && head.len() == HEAD) {
@@ -124,19 +168,18 @@ fn not_sealed(head: &[u8]) -> Option<String> {
 
 /// A gzipped tar, or a tar, with what only a bundle has in it.
 fn unsealed_bundle(head: &[u8]) -> Option<&'static str> {
-    let is_gzip = head.starts_with(b"\x1f\x8b");
-    let mut unpacked = Zeroizing::new(vec![0; 64 * 1024]);
-    let tar = if is_gzip {
-        let mut reader = GzDecoder::new(head);
-        let mut length = 0;
-        while let Ok(read @ 1..) = reader.read(&mut unpacked[length..]) {
-            length += read;
+    let is_ours = match head.starts_with(b"\x1f\x8b") {
+        true => {
+            let mut unpacked = Zeroizing::new(vec![0; 64 * 1024]);
+            let (mut reader, mut length) = (GzDecoder::new(head), 0);
+            while let Ok(read @ 1..) = reader.read(&mut unpacked[length..]) {
+                length += read;
+            }
+            is_bundle(&unpacked[..length])
         }
-        &unpacked[..length]
-    } else {
-        head
+        false => is_bundle(head),
     };
-    is_bundle(tar).then_some("an unsealed bundle")
+    is_ours.then_some("an unsealed bundle")
 }
 
 fn is_bundle(mut tar: &[u8]) -> bool {
@@ -161,14 +204,15 @@ fn is_bundle(mut tar: &[u8]) -> bool {
 
 impl Bundle {
     /// Every value that this bundle knows, each with the name that it has or had.
-    fn values_by_name(&self) -> Vec<(String, Secret)> {
+    fn values_by_name(&self) -> Vec<(SecretName, Secret)> {
         let layers = [&self.now, &self.pending, &self.revoking].into_iter().chain(self.history.values());
         let mut seen = HashSet::new();
         let mut values = Vec::new();
         for documents in layers {
             for name in documents.names() {
-                if let Some(value) = documents.get(&name).filter(|value| seen.insert(self.mac(value.expose()))) {
-                    values.push((name.to_string(), value.clone()));
+                let is_new = |value: &&Secret| seen.insert((name.to_string(), self.mac(value.expose())));
+                if let Some(value) = documents.get(&name).filter(is_new) {
+                    values.push((name.clone(), value.clone()));
                 }
             }
         }
@@ -185,7 +229,7 @@ mod tests {
     const POISON: &str = "p0ison-Wert-4711";
 
     fn guard() -> Guard {
-        let env = format!("K={POISON}\nPORT=8080\nSTAGE=production\nCODE=12345678\n");
+        let env = format!("K={POISON}\nPORT=8080\nSTAGE=production\nCODE=12345678\nPW=tiger77\n");
         let bundle = packed(&[
             ("services/a.env", &env),
             ("services/tls/public.pem", "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n"),
@@ -223,7 +267,10 @@ mod tests {
             assert!(found[0].0 == Some(2) && found[0].1.contains("the value of a.K ("), "{found:?}");
         }
         assert_eq!(look("x", b"production 12345678 8080 p0ison-Wert MCowBQYDK2VwAyEA\n"), []);
-        assert_eq!(guard().passed_over(), 4);
+        assert_eq!(look("x", b"PW=tiger77\nPW: 'tiger77'\n").len(), 1, "beside its key");
+        assert_eq!(look("x", b"a tiger77, PWX=tiger77 and PW=tiger778\n"), []);
+        let left_out: Vec<_> = guard().passed_over().iter().cloned().collect();
+        assert_eq!(left_out, ["a.CODE", "a.PORT", "a.STAGE", "tls/public.pem"]);
     }
 
     #[test]

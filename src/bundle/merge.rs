@@ -9,6 +9,7 @@ mod exposures;
 mod history;
 mod metadata;
 mod recipients;
+mod renames;
 mod rotation;
 mod sides;
 #[cfg(test)]
@@ -52,9 +53,11 @@ pub fn merge(base: Option<&Bundle>, ours: &Bundle, theirs: &Bundle, choose: Choo
     if let Some(side) = only_side(base, ours, theirs)? {
         return Ok(Merge { merged: Merged::Side(side), conflicts: Vec::new() });
     }
-    let mut sides = Sides::new(base, ours, theirs, choose);
+    let renames::Followed { base, ours, theirs, mut conflicts } = renames::followed(base, ours, theirs, choose);
+    let mut sides = Sides::new(base.as_ref(), &ours, &theirs, choose);
     let bundle = both(&mut sides);
-    Ok(Merge { merged: Merged::Both(Box::new(bundle)), conflicts: sides.into_conflicts() })
+    conflicts.extend(sides.into_conflicts());
+    Ok(Merge { merged: Merged::Both(Box::new(bundle)), conflicts })
 }
 
 fn refuse_others(base: Option<&Bundle>, ours: &Bundle, theirs: &Bundle) -> Result<()> {

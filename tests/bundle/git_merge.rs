@@ -105,6 +105,16 @@ fn a_conflict_is_named_and_settled_by_a_choice() {
 }
 
 #[test]
+fn the_same_change_on_both_sides_is_told_as_that() {
+    let people = People::with_bundle();
+    let alice = people.alice();
+    apart(&people, |alice| alice.set("aws.ID", "2"), |bob| bob.set("aws.ID", "2"));
+    let said = merge(&alice).ok().stderr;
+    assert!(said.contains("both sides made the same change"), "{said}");
+    alice.run(&["bundle", "merge", "--ours", "aws.ID", "--theirs", "aws.ID"]).fails("cannot be taken from both sides");
+}
+
+#[test]
 fn on_a_terminal_somebody_is_asked() {
     if std::process::Command::new("script").arg("--version").output().is_err() {
         println!("skipped: there is no script");

@@ -58,7 +58,14 @@ fn what_is_fine_passes() {
     alice.put("sub dir/a\nb.txt", "fine\n");
     std::os::unix::fs::symlink("/nowhere", alice.work.join("link")).unwrap();
     alice.git(&["add", "--all"]).ok();
-    assert_eq!(commit(&alice).ok().stderr, "");
+    let said = commit(&alice).ok().stderr;
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("not looked for") && said.contains(": 2 secrets (-v names them)"), "{said}");
+    alice.put("other.md", "x");
+    alice.git(&["add", "other.md"]).ok();
+    let said = alice.run(&["bundle", "guard", "-v"]).ok().stderr;
+    assert!(said.contains("public: aws.ID, aws.REGION\n"), "{said}");
+    commit(&alice).ok();
     assert!(alice.is_clean());
     alice.git(&["rm", "--quiet", "README.md"]).ok();
     commit(&alice).ok();
@@ -114,6 +121,24 @@ fn without_a_key_clear_files_are_still_refused() {
     alice.put("b.env", "A=1\n");
     alice.git(&["add", "b.env"]).ok();
     assert_eq!(alice.git_with(&["commit", "--quiet", "-m", "not"], &nobody).code, 1);
+}
+
+#[test]
+fn any_value_of_the_bundle_is_refused_also_in_names_and_links() {
+    let people = People::with_bundle();
+    let alice = people.alice();
+    for (at, value) in ["prod_password_2024", "ACME-Corp-2023", "1234567890123456", "letmeinplease"].iter().enumerate()
+    {
+        alice.set(&format!("web.V{at}"), value);
+        refused(&alice, "notes.md", &format!("it is {value}\n"), &format!("the value of web.V{at} ("));
+    }
+    alice.set("web.PIN_PASS", "tiger7");
+    refused(&alice, "run.sh", "PIN_PASS='tiger7' ./run\n", "run.sh:1: the value of web.PIN_PASS (");
+    refused(&alice, "env", "A=1\nAPI_SECRET = hunter2\n", "env:2: a clear env file: API_SECRET has a value");
+    refused(&alice, &format!("backup/{POISON}.txt"), "x\n", ": its name holds the value of aws.SECRET (");
+    std::os::unix::fs::symlink(format!("/srv/{POISON}"), alice.work.join("link")).unwrap();
+    alice.git(&["add", "--all"]).ok();
+    assert!(commit(&alice).stderr.contains("link:1: the value of aws.SECRET ("));
 }
 
 /// `commit -a` takes our side of a conflict that nobody settled.

@@ -17,6 +17,7 @@ pub const REACH: usize = 2 * LONGEST;
 #[derive(Clone, Copy)]
 enum Mark {
     Whole,
+    Word,
     AgeKey,
     PrivateKey,
 }
@@ -60,6 +61,17 @@ impl Needles {
         }
     }
 
+    /// A value that is too short to be looked for alone, as it stands behind its key. False if it is too short even then.
+    pub fn add_beside(&mut self, key: &str, value: &Secret, what: &str) -> bool {
+        let value = value.expose().trim_ascii();
+        for between in ["=", "=\"", "='", " = ", " = \"", " = '", ": ", ": \"", ": '", "\": \""] {
+            let mut bytes = Zeroizing::new(Vec::with_capacity(key.len() + between.len() + value.len()));
+            [key.as_bytes(), between.as_bytes(), value].iter().for_each(|part| bytes.extend_from_slice(part));
+            self.push(Secret::new(std::mem::take(&mut *bytes)), Mark::Word, what);
+        }
+        key.len() + 1 + value.len() >= SHORTEST
+    }
+
     fn push(&mut self, bytes: Secret, mark: Mark, what: &str) {
         let Some(start) = bytes.expose().first_chunk::<SHORTEST>().copied() else { return };
         let there = self.starts.entry(self.hashing.hash_one(start)).or_default();
@@ -88,6 +100,7 @@ impl Needle {
         let Some(rest) = bytes.strip_prefix(self.bytes.expose()) else { return false };
         match self.mark {
             Mark::Whole => true,
+            Mark::Word => rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric()),
             Mark::AgeKey => run(rest, |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') >= 50,
             Mark::PrivateKey => is_private_key(rest),
         }

@@ -16,8 +16,10 @@ pub struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    pub fn new(needles: &'a Needles) -> Self {
-        let window = Zeroizing::new(Vec::with_capacity(PIECE + REACH));
+    /// `length` is how much there is at least.
+    pub fn new(needles: &'a Needles, length: usize) -> Self {
+        let room = if length > PIECE { PIECE + REACH } else { length };
+        let window = Zeroizing::new(Vec::with_capacity(room));
         Self { needles, window, line: 1, found: Vec::new() }
     }
 

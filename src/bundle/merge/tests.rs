@@ -169,6 +169,51 @@ fn without_a_base_all_that_differs_is_a_conflict() {
 }
 
 #[test]
+fn a_change_follows_a_rename() {
+    let renamed = |to: &str, more: &str| {
+        side(1, |bundle| {
+            bundle.rename(&name("a.K"), &name(to), at(10)).unwrap();
+            set(bundle, more, "1");
+        })
+    };
+    let (ours, theirs) = (renamed("a.K2", "b.X"), side(2, |bundle| set(bundle, "a.K", "new")));
+    for (ours, theirs) in [(&ours, &theirs), (&theirs, &ours)] {
+        let both = merged(ours, theirs);
+        assert_eq!((both.value(&name("a.K")), both.value(&name("a.K2"))), (None, Some(&secret("new"))));
+        assert_eq!(both.earlier(&name("a.K2")), [(5, secret("1"))]);
+        assert_eq!(env_text(&both), "# head\nK2=new\nL=2\n\n# tail\nM=3\n");
+    }
+    let both_changed = side(2, |bundle| {
+        bundle.rename(&name("a.K"), &name("c.OTHER"), at(10)).unwrap();
+        bundle.saved(6);
+        set(bundle, "c.OTHER", "ours");
+    });
+    assert_eq!(conflicts(&both_changed, &theirs), ["c.OTHER"]);
+    // Who took it out did not know of the new name.
+    let gone = side(1, |bundle| {
+        bundle.remove(&name("a.K"), at(10));
+    });
+    assert_eq!(merged(&ours, &gone).value(&name("a.K2")), Some(&secret("1")));
+    let same = merged(&ours, &renamed("a.K2", "b.Y"));
+    assert_eq!(same.value(&name("a.K2")), Some(&secret("1")));
+}
+
+#[test]
+fn two_new_names_are_a_conflict() {
+    let renamed = |to: &str| side(1, |bundle| bundle.rename(&name("a.K"), &name(to), at(10)).unwrap());
+    let (ours, theirs) = (renamed("a.K2"), renamed("b.K3"));
+    let found = merge(Some(&base()), &ours, &theirs, &undecided).unwrap().conflicts;
+    let told = (found[0].name.as_str(), found[0].ours.as_deref(), found[0].theirs.as_deref());
+    assert_eq!((found.len(), told), (1, ("a.K", Some("renamed a.K2"), Some("renamed b.K3"))));
+    for (side, there, gone) in [(Side::Ours, "a.K2", "b.K3"), (Side::Theirs, "b.K3", "a.K2")] {
+        let found = merge(Some(&base()), &ours, &theirs, &|_| Some(side)).unwrap();
+        let Merged::Both(both) = found.merged else { panic!() };
+        assert_eq!((both.value(&name(there)), both.value(&name(gone))), (Some(&secret("1")), None));
+        assert_eq!((found.conflicts.len(), both.value(&name("a.K"))), (1, None));
+    }
+}
+
+#[test]
 fn another_bundle_is_refused() {
     let other = packed(&[("bundle.toml", "id = \"11\"\n")]);
     assert!(merge(Some(&base()), &base(), &other, &undecided).unwrap_err().to_string().contains("two bundles"));

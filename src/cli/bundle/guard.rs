@@ -106,9 +106,12 @@ fn look(git: &Git, guard: &Guard, files: &[Tracked]) -> Result<Vec<(String, Find
     let mut blobs = Blobs::start(git)?;
     let mut found = Vec::new();
     for file in files {
-        let failed = |error| Error::new(shown(&file.name())).because(error);
+        let failed = |error| Error::new(format!("blob {}", file.blob)).because(error);
+        let in_name = guard.is_in_name(file.path.as_os_str().as_encoded_bytes());
         let findings = blobs.read(&file.blob, |content| guard.look(&file.name(), content)).map_err(failed)?;
-        found.extend(findings.into_iter().map(|finding| (file.name(), finding)));
+        // A name that is a secret is not shown; git knows the content by this one.
+        let name = if in_name.is_some() { format!("blob {:.12}", file.blob) } else { file.name() };
+        found.extend(in_name.into_iter().chain(findings).map(|finding| (name.clone(), finding)));
     }
     Ok(found)
 }

@@ -31,13 +31,14 @@ pub struct Args {
 }
 
 pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
+    refuse_both(&args)?;
     let sides = match args.files.as_slice() {
         [base, ours, theirs] => Sides::in_files(base, ours, theirs, &args, shared)?,
         _ => Sides::in_index(shared)?,
     };
     let choices = Choices::of(&args);
     if let Some(side) = sides.same_bytes() {
-        return sides.keep(side, shared);
+        return sides.keep(side, sides.ours == sides.theirs, shared);
     }
     let opened = sides.open(shared)?;
     let mut merged = opened.merge(&choices)?;
@@ -51,9 +52,16 @@ pub fn run(args: Args, shared: &Shared) -> Result<ExitCode> {
         return sides.refuse(&open, &merged.conflicts, shared);
     }
     match merged.merged {
-        Merged::Side(side) => sides.keep(side, shared),
+        Merged::Side(side) => sides.keep(side, opened.is_same(), shared),
         Merged::Both(bundle) => sides.write(*bundle, &opened, &merged.conflicts, shared),
     }
+}
+
+fn refuse_both(args: &Args) -> Result<()> {
+    let Some(name) = args.ours.iter().find(|name| args.theirs.contains(name)) else { return Ok(()) };
+    Err(Error::new(format!(
+        "{name} cannot be taken from both sides: --ours {name} --theirs {name}; nothing was written"
+    )))
 }
 
 fn is_somebody_there(shared: &Shared) -> bool {
@@ -139,6 +147,10 @@ impl Opened {
     fn merge(&self, choices: &Choices) -> Result<Merge> {
         merge(self.base.as_ref(), &self.ours, &self.theirs, &|name| choices.side(name))
     }
+
+    fn is_same(&self) -> bool {
+        Difference::between(&self.ours, &self.theirs).is_empty()
+    }
 }
 
 impl Sides {
@@ -216,14 +228,15 @@ impl Sides {
     }
 
     /// One side as it is.
-    fn keep(&self, side: Side, shared: &Shared) -> Result<ExitCode> {
+    fn keep(&self, side: Side, is_same: bool, shared: &Shared) -> Result<ExitCode> {
         let (ours, theirs) = (&self.ours, &self.theirs);
         let bytes = if side == Side::Ours { ours } else { theirs };
         let there = std::fs::read(&self.target).unwrap_or_default();
         if !shared.check && there != *bytes {
             BundleFile::put(&self.target, bytes, &there)?;
         }
-        print_note(shared, &format!("{}: only one side changed it: it is as in {side}", self.name()));
+        let why = if is_same { "both sides made the same change" } else { "only one side changed it" };
+        print_note(shared, &format!("{}: {why}: it is as in {side}", self.name()));
         self.done(None, &[], shared)
     }
 
@@ -236,8 +249,11 @@ impl Sides {
             let last_seen = LastSeen::of(&self.bundle).ok(); // it may lie nowhere yet
             last_seen.map_or(Ok(()), |seen| seen.record_merged(&bundle, &file))?;
         }
-        let count = plural(changes.all().count() + changes.texts.len(), "change");
-        print_note(shared, &format!("{}: merged as generation {generation}, with {count} of theirs", self.name()));
+        let what = match opened.is_same() {
+            true => "both sides made the same change".to_owned(),
+            false => format!("with {} of theirs", plural(changes.all().count() + changes.texts.len(), "change")),
+        };
+        print_note(shared, &format!("{}: merged as generation {generation}, {what}", self.name()));
         if shared.verbose > 0 {
             print_note(shared, super::diff::as_text(&changes).trim_end());
         }

@@ -78,8 +78,16 @@ fn in_head(in_git: &InGit, unlock: &Unlock) -> Option<Bundle> {
 }
 
 fn tell_passed_over(guard: &Guard, shared: &Shared) {
-    if guard.passed_over() > 0 {
-        let count = plural(guard.passed_over(), "value");
-        shared.detail(format_args!("{count} not looked for: too short, a word, a number, or public"));
+    let names: Vec<&str> = guard.passed_over().iter().map(String::as_str).collect();
+    if !names.is_empty() {
+        let which = if shared.verbose > 0 {
+            names.join(", ")
+        } else {
+            format!("{} (-v names them)", plural(names.len(), "secret"))
+        };
+        print_note(
+            shared,
+            &format!("note: not looked for, as too short, a plain word, number or address, or public: {which}"),
+        );
     }
 }

@@ -20,7 +20,7 @@ use std::io::Read;
 use worth::Sought;
 use zeroize::Zeroizing;
 
-pub use env_lines::is_telling;
+pub use worth::is_plain;
 
 /// Files up to this size are read as env files and looked into as archives; of larger ones, their beginning.
 const HEAD: usize = 1 << 20;

@@ -43,7 +43,7 @@ pub use difference::{Changed, Difference};
 pub use env_file::{EnvFile, MOST_KEYS};
 pub use exposure::Exposure;
 pub use file::{BundleFile, locked_identity, system_random};
-pub use guard::{Finding, Guard, is_telling};
+pub use guard::{Finding, Guard, is_plain};
 pub use history::Held;
 pub use keys::NotOpened;
 pub use layout::{Document, Item, Place, Scope, SecretName};

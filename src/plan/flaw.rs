@@ -2,7 +2,7 @@
 //! names and values alone; never a value is told.
 
 use super::entitlement::{Entitlement, entitlements};
-use crate::bundle::{Bundle, Item, SecretName, is_telling};
+use crate::bundle::{Bundle, Item, SecretName, is_plain};
 use crate::inventory::Inventory;
 use crate::playbook::Playbook;
 use crate::words::{Error, HostName, KeyName, Result, Secret, ServiceName, listed, named, plural};
@@ -195,7 +195,7 @@ fn duplicates(bundle: &Bundle) -> Vec<Flaw> {
     for name in bundle.secrets() {
         let value = bundle.value(&name).expect("it has one").expose();
         let is_worth = match &name.item {
-            Item::Key(key) => is_telling(value) || (is_secret(key) && value.len() >= WORTH_COMPARING),
+            Item::Key(key) => value.len() >= WORTH_COMPARING && (is_secret(key) || !is_plain(value)),
             Item::File(_) => value.len() >= WORTH_COMPARING,
         };
         if is_worth {

@@ -148,7 +148,7 @@ fn libraries_of_dotenv() {
         }
         agrees(
             EnvReader::Dotenv,
-            80,
+            300,
             20,
             &[&|room| {
                 let mut asked = Command::new(name);

@@ -36,7 +36,7 @@ impl QuotedEnv for Releases {
             None => (line, &b""[..]),
         };
         let is_expanded = value.contains(&b'$') || comment.contains(&b'$');
-        let has_odd_end = *self == Self::Any && has_odd_line_end(line.trim_ascii());
+        let has_odd_end = *self == Self::Any && has_odd_line_end(line.strip_suffix(b"\r").unwrap_or(line));
         if has_odd_end || has_odd_ends(value.trim_ascii()) {
             return Err(ODD);
         }

@@ -34,7 +34,9 @@ impl QuotedEnv for Libraries {
             value if value.contains(&b'$') => Err(VARIABLE),
             value if value.contains(&b'\\') => Err(ESCAPE),
             value if value.contains(&b'\t') => Err(TAB),
-            value if has_odd_ends(value.trim_ascii()) || has_odd_line_end(line.trim_ascii()) => Err(ODD),
+            value if has_odd_ends(value.trim_ascii()) || has_odd_line_end(line.strip_suffix(b"\r").unwrap_or(line)) => {
+                Err(ODD)
+            }
             value => Ok(Secret::new(value.trim_ascii())),
         }
     }

@@ -284,6 +284,15 @@ mod tests {
     }
 
     #[test]
+    fn memory_grows_with_what_is_there() {
+        for (size, most) in [(0, SMALL), (SMALL - 1, SMALL), (SMALL, 4 * SMALL), (HEAD - 1, HEAD), (HEAD + 9, HEAD)] {
+            let head = beginning(&mut &vec![b'x'; size][..]).unwrap();
+            assert_eq!(head.len(), size.min(HEAD));
+            assert!(head.capacity() <= most, "{size}: {}", head.capacity());
+        }
+    }
+
+    #[test]
     fn keys_are_found_and_talk_about_keys_is_not() {
         let key = super::super::opened::new_identity();
         let found = look("notes.txt", &[b"# created\n", key.expose()].concat());

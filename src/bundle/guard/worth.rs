@@ -83,7 +83,7 @@ const AREAS: [&str; 11] = [
     "pacific",
     "etc",
 ];
-const PUBLIC: [&[u8]; 4] = [b"ssh-", b"-----BEGIN PUBLIC", b"-----BEGIN CERTIFICATE", b"-----BEGIN RSA PUBLIC"];
+const PUBLIC: [&[u8]; 3] = [b"-----BEGIN PUBLIC", b"-----BEGIN CERTIFICATE", b"-----BEGIN RSA PUBLIC"];
 
 /// Where a value is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,16 +98,16 @@ pub fn sought(value: &[u8], is_generated: bool, is_name: impl Fn(&str) -> bool) 
     let value = value.trim_ascii();
     let is_left_out = || is_plain(value) || std::str::from_utf8(value).is_ok_and(|text| is_name(&text.to_lowercase()));
     match value.len() {
-        ..SHORTEST_BESIDE_KEY => Sought::Nowhere,
-        _ if !is_generated && is_left_out() => Sought::Nowhere,
-        ..SHORTEST => Sought::BesideKey,
+        length if length < SHORTEST_BESIDE_KEY || (!is_generated && is_left_out()) => Sought::Nowhere,
+        length if length < SHORTEST => Sought::BesideKey,
         _ => Sought::Everywhere,
     }
 }
 
 /// A word of configurations, a number, a region, a time zone, an address or a path without anything odd in it; or something public.
 pub fn is_plain(value: &[u8]) -> bool {
-    if PUBLIC.iter().any(|start| value.starts_with(start)) {
+    let is_ssh = || value.starts_with(b"ssh-") && value.windows(5).any(|part| part == b" AAAA");
+    if PUBLIC.iter().any(|start| value.starts_with(start)) || is_ssh() {
         return true;
     }
     let Ok(text) = std::str::from_utf8(value) else { return false };
@@ -193,6 +193,7 @@ mod tests {
             "postgres://u:pass@host/db",
             "ops@example.com",
             "letmein.please",
+            "ssh-S3cretPass",
             "https://hooks.example.com/T0aB3/x9K2mQ",
         ] {
             assert_eq!(of(value), Sought::Everywhere, "{value}");

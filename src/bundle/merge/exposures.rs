@@ -4,6 +4,7 @@
 use super::sides::Sides;
 use crate::bundle::exposure::Exposure;
 use crate::bundle::opened::Bundle;
+use std::collections::BTreeMap;
 
 pub fn merge(sides: &Sides, bundle: &mut Bundle) {
     let (ours, theirs) = (&sides.ours.record.exposures, &sides.theirs.record.exposures);
@@ -19,6 +20,27 @@ pub fn merge(sides: &Sides, bundle: &mut Bundle) {
             }
         }
     }
-    merged.sort_by_key(|exposure| (exposure.removed, exposure.name.clone()));
+    merged.extend(dropped(sides, bundle, &merged));
+    merged.sort_by_key(|exposure| (exposure.removed, exposure.name.clone(), exposure.key.clone()));
     bundle.record.exposures = merged;
+}
+
+/// Recipients of one side that the choice of the other one took out: nobody noted yet what they could read. It ended when the last of them all
+/// came, as far as is known.
+fn dropped(sides: &Sides, bundle: &Bundle, noted: &[Exposure]) -> Vec<Exposure> {
+    let of_both =
+        || [sides.ours, sides.theirs].into_iter().flat_map(|side| side.recipients().iter().map(move |one| (side, one)));
+    let removed = of_both().filter_map(|(_, one)| one.added).max().unwrap_or_default();
+    let mut dropped: BTreeMap<String, Exposure> = BTreeMap::new();
+    for (side, one) in of_both().filter(|(_, one)| !bundle.recipients().iter().any(|stays| stays.key == one.key)) {
+        let word = one.word();
+        if noted.iter().any(|exposure| exposure.key.as_ref() == Some(&word)) {
+            continue;
+        }
+        let name = one.name().to_owned();
+        let key = Some(word.clone());
+        let new = Exposure { name, key, removed, generation: side.generation(), secrets: BTreeMap::new() };
+        side.add_readable(dropped.entry(word).or_insert(new));
+    }
+    dropped.into_values().collect()
 }

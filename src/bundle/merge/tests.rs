@@ -513,3 +513,27 @@ fn who_left_on_one_side_could_read_what_came_on_the_other() {
         assert!(both.former_files().next().is_none() && both.host_identity(&"h".parse().unwrap()).is_none());
     }
 }
+
+/// Two keys under one name are a conflict; the key that is not taken could read its branch.
+#[test]
+fn whose_key_is_not_taken_could_read_his_side() {
+    let with = |key: &str, of: &str| {
+        side(1, |bundle| {
+            let new = Recipient { label: Some("dave".to_owned()), key: key.to_owned(), added: Some(at(20)) };
+            bundle.record.recipients.extend([Recipient { label: None, key: "age1alice".to_owned(), added: None }, new]);
+            set(bundle, of, &format!("only here: {of}"));
+        })
+    };
+    let (ours, theirs) = (with("age1ours", "a.OURS"), with("age1theirs", "a.THEIRS"));
+    let mut base = base();
+    base.record.recipients = vec![Recipient { label: None, key: "age1alice".to_owned(), added: None }];
+    let choose = |_: &str| Some(Side::Ours);
+    let Merge { merged: Merged::Both(both), conflicts } = merge(Some(&base), &ours, &theirs, &choose).unwrap() else {
+        panic!("both changed something");
+    };
+    assert_eq!(conflicts.iter().map(|conflict| conflict.name.as_str()).collect::<Vec<_>>(), ["recipient dave"]);
+    let [exposure] = both.exposures() else { panic!("{:?}", both.exposures()) };
+    assert_eq!((exposure.key.as_deref(), exposure.removed), (Some("age1theirs"), at(20)));
+    let left: Vec<String> = both.still_exposed(exposure).iter().map(ToString::to_string).collect();
+    assert!(left.contains(&"a.THEIRS".to_owned()) && !left.contains(&"a.OURS".to_owned()), "{left:?}");
+}

@@ -48,6 +48,7 @@ impl Rendering {
     /// # Errors
     /// They name template, line, and what is missing; never a value, nor what the engine says, which may hold one.
     pub fn of(template: &Template, given: &BTreeMap<ServiceName, Given>, host: &Host) -> Result<Self> {
+        refuse_captures(template)?;
         let attempt = Attempt::make(template, given, host, FUEL)?;
         let looks = &attempt.looks;
         // Where an operator of the engine's went wrong, or what was compared, it does not say: the fuel does.
@@ -70,6 +71,26 @@ impl Rendering {
         }
         Ok(Self { used: looks.used(), made: looks.made(), content: attempt.output.finish() })
     }
+}
+
+/// What is captured is text of the engine's, also where a secret is in it: `{% set x %}...{% endset %}` and `{% filter %}`.
+fn refuse_captures(template: &Template) -> Result<()> {
+    for (index, line) in template.text.lines().enumerate() {
+        let capture = tags(line).find(|tag| {
+            let mut words = tag.split_whitespace();
+            matches!((words.next(), tag.contains('=')), (Some("filter"), _) | (Some("set"), false))
+        });
+        if let Some(word) = capture.and_then(|tag| tag.split_whitespace().next()) {
+            return Err(Error::new(format!("{}:{}: a template has no `{word}` block", shown(template), index + 1))
+                .hint("what is in it would be text, and no secret any more; `{% set NAME = VALUE %}` is there"));
+        }
+    }
+    Ok(())
+}
+
+/// What stands in the statements that begin on a line.
+fn tags(line: &str) -> impl Iterator<Item = &str> {
+    line.split("{%").skip(1).map(|tag| tag.split("%}").next().unwrap_or(tag).trim_start_matches(['-', '+']))
 }
 
 /// What became of a template.
@@ -181,6 +202,6 @@ fn told(error: &minijinja::Error, looks: &LookUps, template: &Template, is_full:
 fn no_such(error: &minijinja::Error, template: &Template) -> Option<&'static str> {
     let line = template.text.lines().nth(error.line()?.checked_sub(1)?)?;
     let words = ["include", "import", "from", "extends", "block", "macro", "call"];
-    let tags = line.split("{%").skip(1).map(|tag| tag.trim_start_matches(['-', '+']).split_whitespace().next());
-    tags.flatten().find_map(|tag| words.into_iter().find(|word| *word == tag))
+    let first = tags(line).filter_map(|tag| tag.split_whitespace().next());
+    first.into_iter().find_map(|tag| words.into_iter().find(|word| *word == tag))
 }

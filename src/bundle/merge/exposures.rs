@@ -20,9 +20,18 @@ pub fn merge(sides: &Sides, bundle: &mut Bundle) {
             }
         }
     }
+    merged.retain(|exposure| !is_untrue(sides, bundle, exposure));
     merged.extend(dropped(sides, bundle, &merged));
     merged.sort_by_key(|exposure| (exposure.removed, exposure.name.clone(), exposure.key.clone()));
     bundle.record.exposures = merged;
+}
+
+/// One side took him out, and the other side was chosen: he can open it as before.
+fn is_untrue(sides: &Sides, bundle: &Bundle, exposure: &Exposure) -> bool {
+    let is_recipient = |one: &Bundle| one.recipients().iter().any(|one| Some(one.word()) == exposure.key);
+    is_recipient(bundle)
+        && sides.base.is_some_and(is_recipient)
+        && is_recipient(sides.ours) != is_recipient(sides.theirs)
 }
 
 /// Recipients of one side that the choice of the other one took out: nobody noted yet what they could read. It ended when the last of them all

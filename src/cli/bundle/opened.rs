@@ -6,7 +6,7 @@ use crate::cli::git::Git;
 use crate::cli::last_seen::LastSeen;
 use crate::cli::shared::{print_note, print_result};
 use crate::cli::{Shared, under_way, unlock};
-use crate::words::Result;
+use crate::words::{Error, Result};
 use serde_json::Value;
 
 /// A bundle that was opened, and what this machine saw of it before.
@@ -26,7 +26,7 @@ pub fn open(shared: &Shared) -> Result<Opened> {
     if let Some(seen) = last_seen.check_branch(&bundle, &file, || is_committed(&file))? {
         let generation = bundle.generation();
         let note = format!(
-            "note: generation {generation}, and {seen} was seen here: another branch? hosts take it only once it is merged"
+            "note: generation {generation}, and {seen} was seen here: another branch? deploy takes it once it is the newer one, best by a merge"
         );
         print_note(shared, &note);
     }
@@ -58,6 +58,9 @@ pub fn store(
         return Err(under_way::refusal(rotation, file.path()));
     }
     file.could_save(bundle)?;
+    if bundle.is_changed() {
+        refuse_conflict(file)?;
+    }
     Ok(!shared.check && file.save_beside(bundle, first, undo)?)
 }
 
@@ -71,24 +74,20 @@ pub fn tell(opened: &mut Opened, is_saved: bool, what: &str, fields: Value, shar
         print_note(shared, "--check: nothing was written");
     } else if is_saved {
         print_note(shared, &generation(file, bundle));
-        note_conflict(file, shared);
     }
     report(bundle, fields, shared)
 }
 
-/// What git left in conflict is our side alone, and so is what was saved upon it.
-fn note_conflict(file: &BundleFile, shared: &Shared) {
+/// What git left in conflict is our side alone: what is saved upon it would lose theirs.
+fn refuse_conflict(file: &BundleFile) -> Result<()> {
     let name = file.path().file_name().unwrap_or_default();
-    if Git::around(file.path()).is_ok_and(|git| git.is_in_conflict(name)) {
-        let name = file_name(file);
-        print_note(
-            shared,
-            &format!(
-                "note: git has {name} in conflict, and their changes are not in it: to merge them, undo this by \
-                `git checkout --merge {name}`, and then `distribute bundle merge`"
-            ),
-        );
+    if !Git::around(file.path()).is_ok_and(|git| git.is_in_conflict(name)) {
+        return Ok(());
     }
+    let name = file_name(file);
+    Err(Error::new(format!("git has {name} in conflict, and their changes are not in it; nothing was changed"))
+        .hint("merge them first: distribute bundle merge --ours NAME --theirs NAME, then git add")
+        .hint(format!("or take this side as it is: git add {name}")))
 }
 
 /// The one JSON document of a command that changes the bundle, if JSON was asked for.

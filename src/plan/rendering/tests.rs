@@ -106,6 +106,8 @@ fn what_would_go_wrong_in_silence_is_refused() {
         ":1: it does not come to an end",
     );
     refused("\n{%- include 'other' %}", ":2: a template has no `include`: it sees no other templates");
+    refused("\n{% filter upper %}{{ secrets.api.PASSWORD }}{% endfilter %}", ":2: a template has no `filter` block");
+    refused("{%- set x -%}{{ secrets.api.PASSWORD }}{% endset %}{{ x|upper }}", ":1: a template has no `set` block");
     refused("{% macro a() %}{% endmacro %}", ":1: a template has no `macro`: it sees no other templates");
 }
 

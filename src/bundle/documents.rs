@@ -71,10 +71,18 @@ impl Documents {
 
     /// The names of all secrets: those of env files in the order they stand there, then the files.
     pub fn names(&self) -> Vec<SecretName> {
-        let keys =
-            self.envs.iter().flat_map(|(document, env)| env.keys().map(|key| name(document, Item::Key(key.clone()))));
-        let files = self.files.keys().filter_map(|document| Some(name(document, Item::File(document.file.clone()?))));
-        keys.chain(files).collect()
+        self.values().map(|(name, _)| name).collect()
+    }
+
+    /// The same with their values, in one go: a look for one key goes through all lines of its env file.
+    pub fn values(&self) -> impl Iterator<Item = (SecretName, &Secret)> {
+        let keys = self.envs.iter().flat_map(|(document, env)| {
+            env.pairs().map(move |(key, value)| (name(document, Item::Key(key.clone())), value))
+        });
+        let files = self.files.iter();
+        keys.chain(
+            files.filter_map(|(document, value)| Some((name(document, Item::File(document.file.clone()?)), value))),
+        )
     }
 }
 

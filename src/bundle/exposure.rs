@@ -51,13 +51,13 @@ impl Bundle {
     /// The secrets that have a value that was exposed: the same one still, an earlier one again, or that of another name.
     pub fn still_exposed(&self, exposure: &Exposure) -> Vec<SecretName> {
         let all: HashSet<&String> = exposure.secrets.values().flatten().collect();
-        let is_exposed = |name: &SecretName| {
-            let Some(hash) = self.value_hash(name) else { return false };
+        let is_exposed = |(name, value): &(SecretName, &Secret)| {
+            let hash = self.hash(value);
             let is_own = exposure.secrets.get(&name.to_string()).is_some_and(|hashes| hashes.contains(&hash));
             // A short one is the same by chance: `true`, a port.
-            is_own || (all.contains(&hash) && self.value(name).is_some_and(|value| value.len() >= TELLING))
+            is_own || (all.contains(&hash) && value.len() >= TELLING)
         };
-        self.secrets().into_iter().filter(is_exposed).collect()
+        self.values().filter(is_exposed).map(|(name, _)| name).collect()
     }
 
     /// Notes what somebody could read until now, earlier values and those of a rotation as well.
@@ -71,18 +71,10 @@ impl Bundle {
 
     /// Whoever could open this bundle could read all of this.
     pub(super) fn add_readable(&self, exposure: &mut Exposure) {
-        for documents in [&self.now, &self.pending, &self.revoking].into_iter().chain(self.history.values().rev()) {
-            for name in documents.names() {
-                documents.get(&name).into_iter().for_each(|value| exposure.add(&name, self.hash(value)));
-            }
-        }
+        self.readable().for_each(|(name, value)| exposure.add(&name, self.hash(value)));
     }
 
-    /// Of a secret's value now; nobody guesses the value from it.
-    fn value_hash(&self, name: &SecretName) -> Option<String> {
-        self.value(name).map(|value| self.hash(value))
-    }
-
+    /// Nobody guesses the value from it.
     fn hash(&self, value: &Secret) -> String {
         let mut hash = self.mac(value.expose());
         hash.truncate(DIGITS);

@@ -57,7 +57,7 @@ impl Guard {
     pub fn know(&mut self, bundle: &Bundle) {
         let names = bundle.secrets().iter().map(|name| name.to_string().to_lowercase()).collect::<Vec<_>>().join("\n");
         for (name, value) in bundle.values_by_name() {
-            self.know_value(bundle, &name, &value, &names);
+            self.know_value(bundle, &name, value, &names);
         }
         let keys = bundle.now.envs.values().flat_map(|env| env.keys().cloned());
         self.keys.extend(keys);
@@ -204,19 +204,9 @@ fn is_bundle(mut tar: &[u8]) -> bool {
 
 impl Bundle {
     /// Every value that this bundle knows, each with the name that it has or had.
-    fn values_by_name(&self) -> Vec<(SecretName, Secret)> {
-        let layers = [&self.now, &self.pending, &self.revoking].into_iter().chain(self.history.values());
+    fn values_by_name(&self) -> Vec<(SecretName, &Secret)> {
         let mut seen = HashSet::new();
-        let mut values = Vec::new();
-        for documents in layers {
-            for name in documents.names() {
-                let is_new = |value: &&Secret| seen.insert((name.to_string(), self.mac(value.expose())));
-                if let Some(value) = documents.get(&name).filter(is_new) {
-                    values.push((name.clone(), value.clone()));
-                }
-            }
-        }
-        values
+        self.readable().filter(|(name, value)| seen.insert((name.to_string(), self.mac(value.expose())))).collect()
     }
 }
 

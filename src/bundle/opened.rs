@@ -52,7 +52,8 @@ impl Bundle {
     pub fn create(recipients: Vec<Recipient>, created: DateTime<Utc>, random: Random) -> Result<Self> {
         let mut record = Record::default();
         record.created = Some(created);
-        record.recipients = distinct(recipients);
+        let known = recipients.into_iter().map(|one| Recipient { added: Some(created), ..one });
+        record.recipients = distinct(known.collect());
         let mut bundle = Self::with_record(record, random);
         bundle.complete(random);
         bundle.is_changed = true;
@@ -237,6 +238,17 @@ impl Bundle {
     /// The names of all secrets, overrides included.
     pub fn secrets(&self) -> Vec<SecretName> {
         self.now.names()
+    }
+
+    /// The same with their values.
+    pub fn values(&self) -> impl Iterator<Item = (SecretName, &Secret)> {
+        self.now.values()
+    }
+
+    /// Every value that whoever opens it can read: those of now, those to come and those to be revoked, then earlier ones, the newest first.
+    pub(super) fn readable(&self) -> impl Iterator<Item = (SecretName, &Secret)> {
+        let layers = [&self.now, &self.pending, &self.revoking].into_iter().chain(self.history.values().rev());
+        layers.flat_map(Documents::values)
     }
 
     /// The value now; the layer is the one that the name says, no other is asked.

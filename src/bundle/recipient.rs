@@ -36,9 +36,9 @@ impl Recipient {
     ///
     /// # Errors
     /// When the label is not one.
-    pub fn labelled(self, label: &str, added: DateTime<Utc>) -> Result<Self> {
+    pub fn labelled(self, label: &str) -> Result<Self> {
         check_label(label)?;
-        Ok(Self { label: Some(label.to_owned()), added: Some(added), ..self })
+        Ok(Self { label: Some(label.to_owned()), ..self })
     }
 
     /// What people call it: the label, else the key.

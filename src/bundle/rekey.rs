@@ -18,7 +18,7 @@ impl Bundle {
     ///
     /// # Errors
     /// When the key is there under another name, or the name has another key.
-    pub fn add_recipient(&mut self, new: Recipient) -> Result<bool> {
+    pub fn add_recipient(&mut self, new: Recipient, now: DateTime<Utc>) -> Result<bool> {
         if let Some(known) = self.record.recipients.iter_mut().find(|one| one.key == new.key) {
             return match &known.label {
                 Some(label) if new.label.as_ref() != Some(label) => {
@@ -39,7 +39,7 @@ impl Bundle {
                 .hint(format!("a second key gets a name of its own, such as {name}-laptop"))
                 .hint(format!("or take the old one out first: distribute bundle recipients remove {name}")));
         }
-        self.record.recipients.push(new);
+        self.record.recipients.push(Recipient { added: Some(now), ..new });
         self.reseal_backup_key();
         Ok(true)
     }
@@ -147,7 +147,10 @@ mod tests {
 
     fn someone(label: &str) -> Recipient {
         let key = identities(new_identity().expose()).unwrap().remove(0);
-        Recipient::new(&key.to_public().to_string()).unwrap().labelled(label, at(1)).unwrap()
+        Recipient {
+            added: Some(at(1)),
+            ..Recipient::new(&key.to_public().to_string()).unwrap().labelled(label).unwrap()
+        }
     }
 
     #[test]
@@ -155,8 +158,8 @@ mod tests {
         let mut bundle = packed(&[("services/a.env", "K=1\nL=2\n"), ("hosts/h/a.env", "K=3\n"), ("services/t/f", "4")]);
         bundle.complete(&mut |bytes| bytes.fill(2));
         let (alice, bob) = (someone("alice"), someone("bob"));
-        bundle.add_recipient(alice.clone()).unwrap();
-        bundle.add_recipient(bob.clone()).unwrap();
+        bundle.add_recipient(alice.clone(), at(1)).unwrap();
+        bundle.add_recipient(bob.clone(), at(1)).unwrap();
         let (key, sealed) = (bundle.backup_key.clone(), bundle.seal_backup(b"old").unwrap());
         assert_eq!(bundle.remove_recipient("bob", at(9)).unwrap(), bob);
         assert_eq!(bundle.recipients(), [alice]);
@@ -188,8 +191,8 @@ mod tests {
     fn earlier_values_and_copies_are_exposed_too() {
         let mut bundle =
             packed(&[("services/a.env", "K=first value\nOLD=gone by then\n"), ("bundle.toml", "generation = 1")]);
-        bundle.add_recipient(someone("alice")).unwrap();
-        bundle.add_recipient(someone("bob")).unwrap();
+        bundle.add_recipient(someone("alice"), at(1)).unwrap();
+        bundle.add_recipient(someone("bob"), at(1)).unwrap();
         bundle.set(&name("a.K"), secret("second value"), at(2));
         bundle.remove(&name("a.OLD"), at(2));
         bundle.saved(2);
@@ -207,13 +210,13 @@ mod tests {
     fn names_and_keys_are_there_once() {
         let mut bundle = packed(&[]);
         let alice = someone("alice");
-        assert!(bundle.add_recipient(alice.clone()).unwrap());
+        assert!(bundle.add_recipient(alice.clone(), at(1)).unwrap());
         bundle.saved(1);
-        assert!(!bundle.add_recipient(alice.clone()).unwrap() && !bundle.is_changed());
+        assert!(!bundle.add_recipient(alice.clone(), at(1)).unwrap() && !bundle.is_changed());
         let error = |result: Result<bool>| result.unwrap_err().to_string();
-        assert!(error(bundle.add_recipient(someone("alice"))).contains("has a key already"));
+        assert!(error(bundle.add_recipient(someone("alice"), at(1))).contains("has a key already"));
         let other = Recipient { label: Some("bob".to_owned()), ..alice.clone() };
-        assert!(error(bundle.add_recipient(other)).contains("as alice"));
+        assert!(error(bundle.add_recipient(other, at(1))).contains("as alice"));
         assert!(bundle.remove_recipient("alicf", at(1)).unwrap_err().hints()[0].contains("did you mean alice"));
         assert!(!bundle.is_changed() && bundle.exposures().is_empty());
     }

@@ -115,14 +115,9 @@ impl Flaw {
             Some((inventory, playbook)) => missing(bundle, inventory, playbook)?,
             None => Vec::new(),
         };
-        for name in bundle.secrets() {
-            let value = bundle.value(&name).expect("it has one");
-            flaws.extend(of_value(&name, value).map(|(rule, message)| Self {
-                rule,
-                secret: name.clone(),
-                message,
-                hosts: Vec::new(),
-            }));
+        for (name, value) in bundle.values() {
+            let flaw = of_value(&name, value);
+            flaws.extend(flaw.map(|(rule, message)| Self { rule, secret: name, message, hosts: Vec::new() }));
         }
         flaws.extend(duplicates(bundle));
         flaws.sort_by(|one, other| (&one.secret, one.rule).cmp(&(&other.secret, other.rule)));
@@ -192,8 +187,8 @@ fn weakness(key: &KeyName, value: &[u8]) -> Option<String> {
 /// needless.
 fn duplicates(bundle: &Bundle) -> Vec<Flaw> {
     let mut by_value: BTreeMap<String, Vec<SecretName>> = BTreeMap::new();
-    for name in bundle.secrets() {
-        let value = bundle.value(&name).expect("it has one").expose();
+    for (name, value) in bundle.values() {
+        let value = value.expose();
         let is_worth = match &name.item {
             Item::Key(key) => value.len() >= WORTH_COMPARING && (is_secret(key) || !is_plain(value)),
             Item::File(_) => value.len() >= WORTH_COMPARING,

@@ -68,17 +68,7 @@ fn decide(sides: &mut Sides, name: &SecretName, three: Three<Secret>, values: &m
 
 /// Maps, since a look into an env file goes through all its lines.
 pub fn flat(bundle: &Bundle) -> Flat<'_> {
-    let name = |document: &Document, item| SecretName {
-        scope: document.scope.clone(),
-        service: document.service.clone(),
-        item,
-    };
-    let keys = bundle.now.envs.iter().flat_map(|(document, env)| {
-        env.pairs().map(move |(key, value)| (name(document, Item::Key(key.clone())), value))
-    });
-    let files = bundle.now.files.iter();
-    let files = files.filter_map(|(document, value)| Some((name(document, Item::File(document.file.clone()?)), value)));
-    keys.chain(files).collect()
+    bundle.values().collect()
 }
 
 fn envs(sides: &Sides, mut kept: BTreeMap<Document, BTreeMap<KeyName, Secret>>) -> BTreeMap<Document, EnvFile> {

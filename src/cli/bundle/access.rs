@@ -115,7 +115,7 @@ impl<'a> Access<'a> {
             self.opened.bundle.remove_recipient(gone, now)?;
         }
         for new in change.add {
-            self.opened.bundle.add_recipient(new)?;
+            self.opened.bundle.add_recipient(new, now)?;
         }
         if change.is_rekey && self.lost().is_empty() && !self.is_password_new {
             self.opened.bundle.renew_keys();
@@ -157,7 +157,7 @@ impl<'a> Access<'a> {
         if is_same && identity.is_settled() {
             return Err(same_password());
         }
-        bundle.add_recipient(identity.recipient()?.labelled(PASSWORD, moment.now)?)?;
+        bundle.add_recipient(identity.recipient()?.labelled(PASSWORD)?, moment.now)?;
         file.add_identity("the new password's identity", identity.text());
         self.identity = Some(identity);
         self.is_password_new = true;
@@ -169,7 +169,7 @@ impl<'a> Access<'a> {
         let Opened { file, bundle, .. } = &mut self.opened;
         let Some(password) = self.before.password() else { return Ok(()) };
         let identity = PasswordIdentity::keep(unlock::locked_identity(file.path()), password.clone())?;
-        bundle.add_recipient(identity.recipient()?.labelled(PASSWORD, self.moment.now)?)?;
+        bundle.add_recipient(identity.recipient()?.labelled(PASSWORD)?, self.moment.now)?;
         file.add_identity("the password's identity", identity.text());
         self.identity = Some(identity);
         Ok(())

@@ -6,6 +6,7 @@ use crate::bundle::{Bundle, SecretName, system_random};
 use crate::cli::Shared;
 use crate::cli::shared::print_note;
 use crate::words::{Error, Generator, Result};
+use chrono::Utc;
 use serde_json::json;
 
 /// Of a new secret for which nobody said how it is made.
@@ -39,7 +40,8 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
     could_hold(&name, public.as_ref(), generator)?;
     let public = partner(public, &name, generator, bundle)?;
     let made = generator.generate(&mut system_random)?;
-    let change = apply(bundle, &name, made.secret);
+    let now = Utc::now();
+    let change = apply(bundle, &name, made.secret, now);
     bundle.describe(&name, |known| {
         known.generator = Some(generator.to_string());
         known.public.clone_from(&public);
@@ -48,7 +50,7 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
     let mut fields = json!({ "command": "bundle generate", "secret": name.to_string(), "change": change,
         "generator": generator.to_string(), "generator_is": whence });
     match (&public, made.public) {
-        (Some(public), Some(value)) => set_public(bundle, public, value, &mut what, &mut fields),
+        (Some(public), Some(value)) => set_public(bundle, public, (value, now), &mut what, &mut fields),
         (None, Some(_)) => print_note(shared, "its public half is not set: --public SERVICE/FILE names where it goes"),
         _ => {}
     }

@@ -3,7 +3,6 @@
 use super::access::PASSWORD;
 use crate::bundle::Recipient;
 use crate::words::{Error, Result, plural};
-use chrono::Utc;
 use std::path::Path;
 
 /// `LABEL=RECIPIENT`
@@ -27,7 +26,7 @@ pub fn labelled_as(label: &str, text: &str) -> Result<Recipient> {
     if label == PASSWORD {
         return Err(Error::new("`password` is whoever knows the password, not a label for a key; nothing was changed"));
     }
-    unlabelled(text)?.labelled(label, Utc::now())
+    unlabelled(text)?.labelled(label)
 }
 
 /// The same with nobody named for it.

@@ -6,7 +6,7 @@ use super::remarks::{Remarks, refuse_values};
 use crate::bundle::{Bundle, Item, SecretName, system_random};
 use crate::cli::{Shared, prompt};
 use crate::words::{Error, Generated, Generator, Period, Result, Secret};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs::File;
@@ -45,14 +45,15 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
     let bundle = &mut opened.bundle;
     wanted.find_partner(bundle)?;
     let made = wanted.make()?;
-    let change = apply(bundle, &wanted.name, made.secret);
+    let now = Utc::now();
+    let change = apply(bundle, &wanted.name, made.secret, now);
     wanted.describe(args.rotate_every, bundle);
     args.remarks.put(&wanted.name, bundle);
     refuse_values(&wanted.name, bundle)?;
     let mut what = format!("{}: {change}", wanted.name);
     let mut fields = json!({ "command": "bundle set", "secret": wanted.name.to_string(), "change": change });
     if let (Some(name), Some(value)) = (&wanted.public, made.public) {
-        set_public(bundle, name, value, &mut what, &mut fields);
+        set_public(bundle, name, (value, now), &mut what, &mut fields);
     }
     super::save(&mut opened, &what, fields, shared)
 }
@@ -150,16 +151,22 @@ fn is_public_key(bytes: &[u8]) -> bool {
 }
 
 /// Sets the public half of a key pair, and tells it.
-pub(super) fn set_public(bundle: &mut Bundle, name: &SecretName, value: Secret, what: &mut String, fields: &mut Value) {
-    let change = apply(bundle, name, value);
+pub(super) fn set_public(
+    bundle: &mut Bundle,
+    name: &SecretName,
+    (value, now): (Secret, DateTime<Utc>),
+    what: &mut String,
+    fields: &mut Value,
+) {
+    let change = apply(bundle, name, value, now);
     bundle.describe(name, |known| known.generator = None); // it follows from the private half now
     what.push_str(&format!("\n{name}: {change}"));
     fields["public"] = json!({ "secret": name.to_string(), "change": change });
 }
 
-pub(super) fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret) -> &'static str {
+pub(super) fn apply(bundle: &mut Bundle, name: &SecretName, value: Secret, now: DateTime<Utc>) -> &'static str {
     let is_new = bundle.value(name).is_none();
-    match (bundle.set(name, value, Utc::now()), is_new) {
+    match (bundle.set(name, value, now), is_new) {
         (false, _) => "unchanged",
         (true, true) => "new",
         (true, false) => "changed",

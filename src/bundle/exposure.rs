@@ -34,7 +34,7 @@ pub struct Exposure {
 
 impl Exposure {
     /// These could be read as well.
-    fn add(&mut self, name: &SecretName, hash: String) {
+    pub(super) fn add(&mut self, name: &SecretName, hash: String) {
         let hashes = self.secrets.entry(name.to_string()).or_default();
         if !hashes.contains(&hash) {
             hashes.push(hash);

@@ -4,7 +4,6 @@ use super::person::Person;
 use super::recipient::Recipient;
 use super::sealed::{self, Refusal, Sealed, Stanza};
 use crate::words::{Error, Result, Secret, printable};
-use age::secrecy::SecretString;
 use age::{plugin, ssh, x25519};
 use std::fmt;
 use zeroize::Zeroizing;
@@ -98,10 +97,7 @@ impl SshIdentity {
     /// With the passphrases at hand first; each try takes a third of a second.
     fn unlocked(&self, unlocking: Unlocking) -> Result<ssh::Identity, Refusal> {
         let ssh::Identity::Encrypted(locked) = &self.key else { return Ok(self.key.clone()) };
-        let open = |passphrase: &Secret| {
-            let text = std::str::from_utf8(passphrase.expose()).ok()?;
-            locked.decrypt(SecretString::from(text.to_owned())).ok().map(ssh::Identity::from)
-        };
+        let open = |passphrase: &Secret| locked.decrypt(sealed::phrase(passphrase)?).ok().map(ssh::Identity::from);
         if let Some(key) = unlocking.passphrases.iter().find_map(|passphrase| open(passphrase)) {
             return Ok(key);
         }

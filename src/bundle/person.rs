@@ -1,5 +1,6 @@
 //! `Person`: who sits at the terminal, for keys that ask: the passphrase of an SSH key, the PIN or the touch of a hardware key.
 
+use super::sealed::phrase;
 use crate::words::{Secret, printable};
 use age::secrecy::SecretString;
 
@@ -36,7 +37,6 @@ impl age::Callbacks for Person {
     }
 
     fn request_passphrase(&self, description: &str) -> Option<SecretString> {
-        let answer = self.hidden(&printable(description.as_bytes(), 300))?;
-        std::str::from_utf8(answer.expose()).ok().map(|text| SecretString::from(text.to_owned()))
+        phrase(&self.hidden(&printable(description.as_bytes(), 300))?)
     }
 }

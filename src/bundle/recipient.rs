@@ -46,6 +46,11 @@ impl Recipient {
         self.label.as_deref().unwrap_or(&self.key)
     }
 
+    /// The same as one word, for who is no recipient any more.
+    pub(super) fn title(&self) -> String {
+        self.label.clone().unwrap_or_else(|| self.word())
+    }
+
     /// The key as one word: of an SSH key its fingerprint, as ssh-keygen shows it.
     pub fn word(&self) -> String {
         self.ssh_hash().map_or_else(|| self.key.clone(), |hash| format!("SHA256:{}", BASE64_NOPAD.encode(&hash)))

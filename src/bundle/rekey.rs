@@ -54,7 +54,7 @@ impl Bundle {
             return Err(self.no_such_recipient(text));
         };
         let gone = self.record.recipients.remove(index);
-        self.expose(gone.name().to_owned(), Some(gone.word()), now);
+        self.expose(gone.title(), Some(gone.word()), now);
         self.renew_keys();
         Ok(gone)
     }
@@ -63,7 +63,7 @@ impl Bundle {
     pub fn remove_all_recipients(&mut self, now: DateTime<Utc>) -> Vec<Recipient> {
         let gone = std::mem::take(&mut self.record.recipients);
         for one in &gone {
-            self.expose(one.name().to_owned(), Some(one.word()), now);
+            self.expose(one.title(), Some(one.word()), now);
         }
         self.renew_keys();
         gone

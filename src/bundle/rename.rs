@@ -93,7 +93,7 @@ impl Bundle {
         }
         for exposure in &mut self.record.exposures {
             if let Some(hashes) = exposure.secrets.remove(&old.to_string()) {
-                exposure.secrets.entry(new.to_string()).or_default().extend(hashes);
+                hashes.into_iter().for_each(|hash| exposure.add(new, hash));
             }
         }
         let is_there = self.now.get(new).is_some();

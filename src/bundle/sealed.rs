@@ -270,7 +270,7 @@ pub fn seal_identity(text: &Secret, password: &Secret) -> Result<Secret> {
     armored(&seal_to_password(text.expose(), password)?).map(Secret::new)
 }
 
-fn phrase(password: &Secret) -> Option<SecretString> {
+pub(super) fn phrase(password: &Secret) -> Option<SecretString> {
     std::str::from_utf8(password.expose()).ok().map(|text| SecretString::from(text.to_owned()))
 }
 

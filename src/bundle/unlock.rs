@@ -157,11 +157,7 @@ impl Unlock {
     /// When there is none, or the password does not unlock it.
     pub fn first_identity(&self) -> Result<Secret> {
         let (_, content) = self.identities.first().ok_or_else(super::sealed::no_identity)?;
-        let locked = Sealed::read(content.expose())?;
-        let password = self.password().ok_or_else(|| Error::new("there is no password"))?;
-        let wrong = |_| Error::new("the password does not unlock it");
-        let mut clear = locked.open_with_password(password).map_err(wrong)?;
-        Ok(Secret::new(std::mem::take(&mut *clear)))
+        super::sealed_content::open_sealed(content.expose(), self)
     }
 
     /// Who may be asked.

@@ -85,6 +85,13 @@ impl Git {
     fn output<A: AsRef<OsStr>>(&self, args: &[A]) -> Result<Output> {
         let mut child =
             self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(cannot_be_run)?;
+        // Beside stdout: a git that warns a lot would wait for somebody who reads that.
+        let mut errors = child.stderr.take().expect("it is piped");
+        let said = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            let _ = errors.read_to_end(&mut all);
+            all
+        });
         let mut stdout = Vec::new();
         let pipe = child.stdout.take().expect("it is piped");
         pipe.take(LARGEST + 1).read_to_end(&mut stdout).map_err(cannot_be_run)?;
@@ -93,9 +100,8 @@ impl Git {
             let _ = child.wait();
             return Err(Error::new("git answers with more than 64 MiB"));
         }
-        let mut output = child.wait_with_output().map_err(cannot_be_run)?;
-        output.stdout = stdout;
-        Ok(output)
+        let status = child.wait().map_err(cannot_be_run)?;
+        Ok(Output { status, stdout, stderr: said.join().unwrap_or_default() })
     }
 
     /// What it writes to stdout.

@@ -46,7 +46,7 @@ pub(super) fn ssh_passphrase() -> Result<Option<Secret>> {
 
 /// Whoever sits at the terminal, if somebody does and is not left alone with -q or a machine's output.
 fn person(shared: &Shared) -> Person {
-    if !std::io::stdin().is_terminal() || shared.is_json() {
+    if shared.quiet || shared.is_json() || !std::io::stdin().is_terminal() {
         return Person::default();
     }
     Person { ask_hidden: Some(|question| prompt::hidden(question).ok()), tell: Some(|text| eprintln!("{text}")) }

@@ -13,6 +13,12 @@ pub struct CannotHold {
 }
 
 impl CannotHold {
+    /// For a person, where its value is one of these.
+    pub fn among(&self, service: &ServiceName, values: &[(KeyName, Secret)]) -> Error {
+        let none = Secret::new(Vec::new());
+        self.of(service, values.iter().find(|(key, _)| *key == self.key).map_or(&none, |(_, value)| value))
+    }
+
     /// For a person: `value` tells which formats would do.
     pub fn of(&self, service: &ServiceName, value: &Secret) -> Error {
         let Self { key, dialect, what } = self;

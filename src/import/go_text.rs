@@ -2,6 +2,7 @@
 
 use super::node::{Scalar, Tag};
 use std::borrow::Cow;
+use zeroize::Zeroizing;
 
 /// A clear value as SOPS, which is written in Go, hashes it. What is written in a manner that is not known here fails the MAC.
 pub fn as_go(scalar: &Scalar, is_json: bool) -> Cow<'_, [u8]> {
@@ -18,7 +19,7 @@ pub fn as_go(scalar: &Scalar, is_json: bool) -> Cow<'_, [u8]> {
 }
 
 fn whole_number(text: &str) -> Option<i64> {
-    let text = text.replace('_', "");
+    let text = Zeroizing::new(text.replace('_', ""));
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => ("-", digits),
         None => ("", text.strip_prefix('+').unwrap_or(&text)),
@@ -28,7 +29,7 @@ fn whole_number(text: &str) -> Option<i64> {
     let octal = digits.strip_prefix('0').filter(|rest| !rest.is_empty()).map(|rest| (rest, 8));
     let (digits, radix) = radix.or(octal).unwrap_or((digits, 10));
     let is_plain = digits.starts_with(|c: char| c.is_ascii_hexdigit());
-    is_plain.then(|| i64::from_str_radix(&format!("{sign}{digits}"), radix).ok()).flatten()
+    is_plain.then(|| i64::from_str_radix(&Zeroizing::new(format!("{sign}{digits}")), radix).ok()).flatten()
 }
 
 fn float(text: &str) -> Option<String> {

@@ -4,7 +4,7 @@
 mod tests;
 
 use super::DesiredFile;
-use super::desired::{refusal_of_format, sha256};
+use super::desired::sha256;
 use super::entitlement::Entitled;
 use super::rendering::{Given, Rendering};
 use crate::bundle::{Bundle, Content, Origin};
@@ -130,7 +130,7 @@ impl Contents<'_> {
             values.into_iter().map(|one| ((one.key, one.value), one.source)).unzip();
         sources.dedup();
         let manifest = entitled.service.manifest.as_ref();
-        let written = dialect.write(&pairs, manifest).map_err(|no| refusal_of_format(&no, service, &pairs))?;
+        let written = dialect.write(&pairs, manifest).map_err(|no| no.among(service, &pairs))?;
         let is_own = entitled.service.is_plain();
         let content = match (dialect, is_own) {
             // Comments stay.

@@ -4,10 +4,10 @@ use super::contents::Contents;
 use super::entitlement::{Entitled, Entitlement, entitlements};
 use super::policy;
 use crate::bundle::{Bundle, Origin};
-use crate::dialect::{CannotHold, Manifest};
+use crate::dialect::Manifest;
 use crate::inventory::{Host, Inventory};
 use crate::playbook::{Access, Action, Consumer, Format, Playbook, Probe};
-use crate::words::{Error, HostName, KeyName, Mode, PlayName, Principal, RemotePath, Result, Secret, ServiceName};
+use crate::words::{HostName, KeyName, Mode, PlayName, Principal, RemotePath, Result, Secret, ServiceName};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -164,12 +164,6 @@ impl DesiredService {
         let consumers = entitled.service.on_change.as_ref().map(Action::consumers).unwrap_or_default();
         Self { name: entitled.service.name.clone(), sources: entitled.sources.clone(), consumers, action, health }
     }
-}
-
-/// What a dialect cannot hold, told of this service.
-pub(super) fn refusal_of_format(no: &CannotHold, service: &ServiceName, values: &[(KeyName, Secret)]) -> Error {
-    let value = values.iter().find(|(key, _)| *key == no.key).map(|(_, value)| value.clone());
-    no.of(service, &value.unwrap_or_else(|| Secret::new(Vec::new())))
 }
 
 /// In hexadecimal, as sha256sum writes it.

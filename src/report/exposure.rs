@@ -37,7 +37,7 @@ impl ExposureReport {
 
     /// `bob (age1...), removed 2026-11-22: 3 of 12 secrets not rotated since`
     pub fn sentence(&self) -> String {
-        let key = self.key.as_ref().map(|key| format!(" ({key})")).unwrap_or_default();
+        let key = self.key.as_ref().filter(|key| **key != self.name).map(|key| format!(" ({key})")).unwrap_or_default();
         let head = format!("{}{key}, removed {}", self.name, self.removed.format("%Y-%m-%d"));
         match self.left.len() {
             0 => format!("{head}: all of {} rotated or removed since", plural(self.secrets, "secret")),

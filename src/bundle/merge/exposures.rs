@@ -46,7 +46,7 @@ fn dropped(sides: &Sides, bundle: &Bundle, noted: &[Exposure]) -> Vec<Exposure> 
         if noted.iter().any(|exposure| exposure.key.as_ref() == Some(&word)) {
             continue;
         }
-        let name = one.name().to_owned();
+        let name = one.title();
         let key = Some(word.clone());
         let new = Exposure { name, key, removed, generation: side.generation(), secrets: BTreeMap::new() };
         side.add_readable(dropped.entry(word).or_insert(new));

@@ -1,5 +1,5 @@
-//! `Opened`: a bundle that a command reads or changes: opened with what was seen of it before, saved, and told. Every command of `bundle` goes
-//! through here.
+//! `Opened`: a bundle that a command reads or changes: opened with what was seen of it before, saved, and told. What changes the bundle
+//! goes through here, but for a merge and for a bundle that is new.
 
 use crate::bundle::{Bundle, BundleFile};
 use crate::cli::git::Git;

@@ -1,5 +1,6 @@
 //! `bundle restore`: the secrets of an earlier bundle, out of a copy that was kept, as a new generation.
 
+use super::{Opened, store};
 use crate::bundle::{Bundle, BundleFile, Unlock, copies_beside};
 use crate::cli::confirm::Consent;
 use crate::cli::fleet::Moment;
@@ -37,8 +38,10 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
     let path = shared.project()?.bundle;
     let unlock = unlock::unlock(shared, &path)?;
     let wanted = Wanted { args, consent, unlock, shared, moment: Moment::now() };
+    // Looked at first: what somebody else saves while we open it is not older than what we open.
+    let last_seen = LastSeen::of(&path);
     match BundleFile::open(&path, &wanted.unlock) {
-        Ok((file, bundle)) => wanted.restore(file, bundle),
+        Ok((file, bundle)) => wanted.restore(file, bundle, last_seen?),
         Err(error) => {
             print_note(shared, &format!("{error}: the copy takes its place"));
             wanted.replace(&path)
@@ -56,8 +59,7 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    fn restore(&self, mut file: BundleFile, mut bundle: Bundle) -> Result<()> {
-        let mut last_seen = LastSeen::of(file.path())?;
+    fn restore(&self, file: BundleFile, mut bundle: Bundle, last_seen: LastSeen) -> Result<()> {
         last_seen.check(&bundle)?;
         if let Some(rotation) = bundle.rotation() {
             return Err(under_way::refusal(rotation, file.path()));
@@ -68,12 +70,13 @@ impl Wanted<'_> {
         }
         let changed = bundle.take_values_of(&old, self.moment.now);
         self.consent.ask(&format!("{} will be as in copy {run}: go on?", plural(changed, "secret")))?;
-        if !self.shared.check && bundle.is_changed() {
-            file.keep_copy(&RunId::new(bundle.generation(), self.moment.now, self.moment.random))?;
-            file.save(&mut bundle)?;
-            last_seen.record_saved(&bundle)?;
+        let copy = RunId::new(bundle.generation(), self.moment.now, self.moment.random);
+        let first = |file: &BundleFile| file.keep_copy(&copy).map(drop);
+        let mut opened = Opened { file, bundle, last_seen };
+        if store(&mut opened, (first, |file: &BundleFile| file.forget_copy(&copy)), self.shared)? {
+            opened.last_seen.record_saved(&opened.bundle)?;
         }
-        told(&run, changed, &bundle, file.path(), self.shared)
+        told(&run, changed, &opened.bundle, opened.file.path(), self.shared)
     }
 
     /// The bundle is gone, or nothing opens it: the copy is all there is.

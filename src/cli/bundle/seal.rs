@@ -6,7 +6,7 @@ use crate::cli::format_given::FormatGiven;
 use crate::cli::option_value::option_value;
 use crate::cli::shared::print_bytes;
 use crate::inventory::Inventory;
-use crate::words::{Error, HostName, KeyName, Result, Secret, ServiceName};
+use crate::words::{Error, HostName, Result, ServiceName};
 use std::io::IsTerminal;
 
 #[derive(clap::Args)]
@@ -39,17 +39,13 @@ pub fn run(args: Args, shared: &Shared) -> Result<()> {
         return Err(Error::new(format!("{} has no variables, only files; nothing was sealed", args.service))
             .hint("a file is sealed by age itself: distribute bundle get SERVICE/FILE | age -r RECIPIENT"));
     };
-    let clear = written(&args, &env.values())?;
+    let values = env.values();
+    let clear =
+        args.format.0.write(&values, None).map_err(|refusal| {
+            refusal.among(&args.service, &values).hint("--format names another; nothing was sealed")
+        })?;
     let sealed = bundle.seal_for_host(&args.host, &clear)?;
     let sealed =
         sealed.ok_or_else(|| Error::new(format!("{} has no identity yet", args.host)).hint("distribute setup"))?;
     print_bytes(&sealed)
-}
-
-fn written(args: &Args, values: &[(KeyName, Secret)]) -> Result<Secret> {
-    args.format.0.write(values, None).map_err(|refusal| {
-        let value = values.iter().find(|(key, _)| *key == refusal.key).map(|(_, value)| value);
-        let error = value.map(|value| refusal.of(&args.service, value));
-        error.unwrap_or_else(|| Error::new("it cannot be written")).hint("--format names another; nothing was sealed")
-    })
 }

@@ -95,15 +95,13 @@ impl Place {
             Self::File(path) => file(path, service, args, shared).map_err(|error| error.at(path.display())),
             Self::Directory(path) => directory(path),
             Self::Bundle(path) => {
+                // Looked at first: what somebody else saves while we open it is not older than what we open.
+                let last_seen = LastSeen::of(path)?;
                 let unlock = unlock::unlock(shared, path)?;
-                let opened = content(path).and_then(|bytes| SealedContent::open(bytes.expose(), &unlock));
-                match opened.map_err(|error| error.at(path.display()))? {
-                    SealedContent::Bundle(bundle) => {
-                        LastSeen::of(path)?.check(&bundle)?;
-                        of_bundle(&bundle, service, args, shared)
-                    }
-                    SealedContent::File(_) => Err(Error::new(format!("{}: it is no bundle", path.display()))),
-                }
+                let opened = content(path).and_then(|bytes| Bundle::from_sealed(bytes.expose(), &unlock));
+                let bundle = opened.map_err(|error| error.at(path.display()))?;
+                last_seen.check(&bundle)?;
+                of_bundle(&bundle, service, args, shared)
             }
         }
     }
@@ -179,15 +177,15 @@ fn directory(path: &Path) -> Result<Vec<(KeyName, Secret)>> {
     Ok(variables)
 }
 
-/// Refuses what somebody else could have put there: it and the directories above must be root's or ours, and nobody else may write there.
+/// Refuses what somebody else could have put there: it and the directories above must be root's or ours, and not everybody may write there.
 fn refuse_foreign(path: &Path) -> Result<()> {
     let real = path.canonicalize().map_err(|e| Error::new(path.display().to_string()).because(e))?;
     let me = nix::unistd::geteuid().as_raw();
     for place in real.ancestors() {
         let found = place.symlink_metadata().map_err(|e| Error::new(place.display().to_string()).because(e))?;
         let is_foreign = found.uid() != me && found.uid() != 0;
-        let is_sticky = found.is_dir() && found.mode() & 0o1000 != 0;
-        if is_foreign || (Mode::new(found.mode()).is_world_writable() && !is_sticky) {
+        let mode = Mode::new(found.mode());
+        if is_foreign || (mode.is_world_writable() && !(found.is_dir() && mode.is_sticky())) {
             let why = if is_foreign {
                 format!("belongs to user {}", found.uid())
             } else {
@@ -204,7 +202,7 @@ fn refuse_foreign(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whoever can write the file could put anything into the program: nobody but its owner may. Errors do not name it.
+/// Whoever can write the file could put anything into the program: not everybody may. Errors do not name it.
 fn content(path: &Path) -> Result<Secret> {
     let failed = |e| Error::new("it cannot be read").because(e);
     let file = File::open(path).map_err(failed)?;

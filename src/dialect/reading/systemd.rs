@@ -24,7 +24,7 @@ pub fn read(bytes: &[u8]) -> Vec<Assignment> {
         state: State::BeforeKey,
         line: 1,
         begun: 1,
-        key: Vec::new(),
+        key: Zeroizing::new(Vec::with_capacity(bytes.len())),
         value: Zeroizing::new(Vec::with_capacity(bytes.len())),
         blank: None,
         found: Vec::new(),
@@ -41,7 +41,7 @@ struct Machine {
     state: State,
     line: usize,
     begun: usize,
-    key: Vec<u8>,
+    key: Zeroizing<Vec<u8>>,
     value: Zeroizing<Vec<u8>>,
     /// Where the blanks at the end of the value begin.
     blank: Option<usize>,

@@ -3,10 +3,8 @@
 
 use crate::bundle::{Bundle, Difference, Finding, Merged, Side, Unlock, merge};
 use crate::cli::git::Git;
-use crate::words::{Result, plural};
+use crate::words::{Result, listed};
 use std::path::Path;
-
-const MOST_NAMES: usize = 10;
 
 /// The bundle as git has it, as both began and on each side.
 struct Blobs {
@@ -77,12 +75,4 @@ fn lost(git: &Git, blobs: &Blobs, unlock: &Unlock) -> Option<Vec<String>> {
     });
     let names: Vec<String> = names.chain(changes.texts.iter().map(ToString::to_string)).collect();
     Some(names).filter(|names| !names.is_empty())
-}
-
-fn listed(names: &[String]) -> String {
-    let first = names.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(MOST_NAMES) {
-        0 => first,
-        more => format!("{first}, and {}", plural(more, "more change")),
-    }
 }

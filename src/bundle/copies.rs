@@ -49,17 +49,17 @@ impl BundleFile {
         Self::open(&self.place_of_copy(name), self.unlock()).map(|(_, bundle)| bundle)
     }
 
-    /// Seals a copy for those whom the bundle is for now; what is in it stays as it is. `before` is what opened it until now.
+    /// Seals a copy for those whom the bundle is for now; what is in it stays as it is. `before` is what opened it until now, `after` what opens the bundle.
     ///
     /// # Errors
     /// When it does not open, or cannot be written; then it stays as it is.
-    pub fn reseal_copy(&self, name: &RunId, bundle: &Bundle, before: &Unlock) -> Result<()> {
+    pub fn reseal_copy(&self, name: &RunId, bundle: &Bundle, before: &Unlock, after: &Unlock) -> Result<()> {
         let path = self.place_of_copy(name);
         let reseal = || -> Result<()> {
             let old = std::fs::read(&path).map_err(|e| Error::new("it cannot be read").because(e))?;
             let (clear, _) = before.open(&Sealed::read(&old)?)?;
             let new = self.seal(bundle, &clear)?;
-            if *self.unlock().open(&Sealed::read(&new)?)?.0 != *clear {
+            if *after.open(&Sealed::read(&new)?)?.0 != *clear {
                 return Err(Error::new("what was sealed anew does not open again"));
             }
             Temporary::write(&path, &new, None)?.rename()?;

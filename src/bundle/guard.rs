@@ -26,7 +26,6 @@ pub use worth::is_plain;
 const HEAD: usize = 1 << 20;
 /// Most files are smaller, and what is wiped costs by its size.
 const SMALL: usize = 8 << 10;
-const TAR_BLOCK: usize = 512;
 
 /// Something that must not be in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,24 +181,18 @@ fn unsealed_bundle(head: &[u8]) -> Option<&'static str> {
     is_ours.then_some("an unsealed bundle")
 }
 
-fn is_bundle(mut tar: &[u8]) -> bool {
-    while tar.len() >= TAR_BLOCK && tar[257..262] == *b"ustar" {
-        let name = tar[..100].split(|byte| *byte == 0).next().unwrap_or_default();
-        let name = String::from_utf8_lossy(name);
-        let name = name.strip_prefix("./").unwrap_or(&name);
-        let is_ours = match name.parse::<Place>() {
+/// What is cut off ends it.
+fn is_bundle(tar: &[u8]) -> bool {
+    let mut archive = tar::Archive::new(tar);
+    let Ok(entries) = archive.entries() else { return false };
+    entries.map_while(std::result::Result::ok).any(|entry| {
+        let name = entry.path_bytes();
+        let name = String::from_utf8_lossy(&name);
+        match name.strip_prefix("./").unwrap_or(&name).parse::<Place>() {
             Ok(Place::Now(document)) => document.file.is_none(),
-            Ok(_) => true,
-            Err(_) => false,
-        };
-        if is_ours {
-            return true;
+            other => other.is_ok(),
         }
-        let size = std::str::from_utf8(&tar[124..135]).ok().and_then(|text| usize::from_str_radix(text.trim(), 8).ok());
-        let Some(blocks) = size.map(|size| 1 + size.div_ceil(TAR_BLOCK)) else { return false };
-        tar = tar.get(blocks.saturating_mul(TAR_BLOCK)..).unwrap_or_default();
-    }
-    false
+    })
 }
 
 impl Bundle {

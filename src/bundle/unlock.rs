@@ -157,7 +157,18 @@ impl Unlock {
     /// When there is none, or the password does not unlock it.
     pub fn first_identity(&self) -> Result<Secret> {
         let (_, content) = self.identities.first().ok_or_else(super::sealed::no_identity)?;
-        super::sealed_content::open_sealed(content.expose(), self)
+        self.clear(content)
+    }
+
+    /// The same with what the password unlocks unlocked: for many files that costs its second once.
+    pub fn unlocked(&self) -> Self {
+        let mut all = self.clone();
+        for (_, content) in all.identities.iter_mut().filter(|(_, content)| is_age_file(content.expose())) {
+            if let Ok(clear) = self.clear(content) {
+                *content = clear;
+            }
+        }
+        all
     }
 
     /// Who may be asked.
@@ -278,17 +289,19 @@ impl Unlock {
     /// The keys in an identity file, which may itself be an age file locked with the password.
     fn keys(&self, content: &Secret) -> Result<Vec<Identity>> {
         let bytes = content.expose();
-        if !is_age_file(bytes) {
-            return Identity::all(bytes);
-        }
-        let locked = Sealed::read(bytes)?;
+        if is_age_file(bytes) { Identity::all(self.clear(content)?.expose()) } else { Identity::all(bytes) }
+    }
+
+    /// The text of an identity file that the password locked.
+    fn clear(&self, content: &Secret) -> Result<Secret> {
+        let locked = Sealed::read(content.expose())?;
         if matches!(locked.lock(), Lock::Keys(_)) {
             return Err(Error::new("it is sealed to a key; only a password can lock an identity file"));
         }
         let password =
             self.password().ok_or_else(|| Error::new("it is locked, and there is no password to unlock it"))?;
         match locked.open_with_password(password) {
-            Ok(clear) => Identity::all(&clear),
+            Ok(mut clear) => Ok(Secret::new(std::mem::take(&mut *clear))),
             Err(Refusal::Wrong) => Err(Error::new("it is locked, and the password does not unlock it")),
             Err(_) => Err(Error::new("it is cut off or altered")),
         }

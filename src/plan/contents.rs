@@ -12,7 +12,7 @@ use crate::dialect::Dialect;
 use crate::inventory::Host;
 use crate::playbook::Format;
 use crate::words::{Error, KeyName, Result, Secret, ServiceName, nearest};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Where they come from, for one host.
 pub(super) struct Contents<'a> {
@@ -54,15 +54,10 @@ impl Contents<'_> {
     /// Keys that the playbook requires and this host would not get.
     fn refuse_lacking(&self, entitled: &Entitled) -> Result<()> {
         let service = &entitled.service.name;
-        if entitled.service.require.is_empty() {
-            return Ok(());
-        }
-        let mut keys = BTreeSet::new();
-        for source in &entitled.sources {
-            keys.extend(self.content(source)?.env.iter().flat_map(|env| env.keys().cloned()));
-        }
-        let lacking: Vec<&KeyName> = entitled.service.require.iter().filter(|key| !keys.contains(*key)).collect();
+        let lacking = entitled.lacking(self.bundle, self.host);
         let Some(first) = lacking.first() else { return Ok(()) };
+        // A service that is not there at all is told as that.
+        entitled.sources.iter().try_for_each(|source| self.content(source).map(drop))?;
         let names = lacking.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
         let which = if lacking.len() == 1 { "the key" } else { "the keys" };
         let error = Error::new(format!(

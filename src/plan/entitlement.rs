@@ -1,9 +1,10 @@
 //! Which services of which plays a host gets, from names alone: no bundle is opened for it. What a host is entitled to is
 //! decided here once, for the planner and for whoever asks beforehand.
 
+use crate::bundle::{Bundle, EnvFile};
 use crate::inventory::{Host, Inventory};
 use crate::playbook::{Play, Playbook, Service};
-use crate::words::{Error, RemotePath, Result, ServiceName};
+use crate::words::{Error, KeyName, RemotePath, Result, ServiceName};
 
 /// What one host gets from one play.
 #[derive(Clone, Debug)]
@@ -90,6 +91,16 @@ impl Entitled<'_> {
     /// The env file or directory as others on the host see it.
     pub fn path(&self, root: &RemotePath) -> String {
         root.join(&format!("secrets/{}", self.service.entry()))
+    }
+
+    /// Keys that the playbook requires and this host would not get; an empty value is there.
+    pub fn lacking(&self, bundle: &Bundle, host: &Host) -> Vec<&KeyName> {
+        if self.service.require.is_empty() {
+            return Vec::new();
+        }
+        let contents = self.sources.iter().filter_map(|source| bundle.content(source, &host.name, &host.groups));
+        let envs: Vec<EnvFile> = contents.filter_map(|content| content.env).collect();
+        self.service.require.iter().filter(|key| !envs.iter().any(|env| env.get(key).is_some())).collect()
     }
 
     /// Where a key that it lacks is to be set.

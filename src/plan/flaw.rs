@@ -212,12 +212,8 @@ fn missing(bundle: &Bundle, inventory: &Inventory, playbook: &Playbook) -> Resul
     let mut lacking: BTreeMap<(ServiceName, ServiceName, KeyName), Vec<HostName>> = BTreeMap::new();
     for host in inventory.hosts() {
         for Entitlement { services, .. } in entitlements(inventory, playbook, host)? {
-            for entitled in services.iter().filter(|entitled| !entitled.service.require.is_empty()) {
-                let contents =
-                    entitled.sources.iter().filter_map(|source| bundle.content(source, &host.name, &host.groups));
-                let envs: Vec<_> = contents.filter_map(|content| content.env).collect();
-                let has = |key: &KeyName| envs.iter().any(|env| env.get(key).is_some());
-                for key in entitled.service.require.iter().filter(|key| !has(key)) {
+            for entitled in &services {
+                for key in entitled.lacking(bundle, host) {
                     let at = (entitled.service.name.clone(), entitled.first_source().clone(), key.clone());
                     lacking.entry(at).or_default().push(host.name.clone());
                 }

@@ -256,8 +256,12 @@ impl<'a> Access<'a> {
         file.sweep_copies();
         let note = |error: Error| print_note(self.shared, &format!("note: {error}"));
         let copies = file.copies()?;
+        if copies.is_empty() {
+            return Ok(0);
+        }
+        let (before, after) = (self.before.unlocked(), file.unlock().unlocked());
         let resealed =
-            copies.iter().filter(|(run, ..)| file.reseal_copy(run, bundle, &self.before).map_err(note).is_ok());
+            copies.iter().filter(|(run, ..)| file.reseal_copy(run, bundle, &before, &after).map_err(note).is_ok());
         Ok(resealed.count())
     }
 }
